@@ -1,0 +1,1 @@
+"""rtseg: real-time video segmentation."""

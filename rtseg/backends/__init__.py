@@ -1,0 +1,1 @@
+"""The runtimes that execute an engine, behind one contract."""

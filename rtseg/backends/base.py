@@ -1,0 +1,191 @@
+"""The contract of a backend: the runtime that executes an engine.
+
+Bytes in, bytes out: a backend takes the picture at network size as uint8 and gives labels or alpha as uint8.
+Normalisation, layout, argmax and scaling to bytes are done inside it, in the engine's own graph where that is faster.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from rtseg.errors import InferenceError
+from rtseg.types import FloatArray, UInt8Array
+
+Hint = Literal["latency", "throughput"]
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+Layout = Literal["NCHW", "NHWC"]
+OutputKind = Literal["logits", "labels", "probability", "alpha"]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """The facts about a network's input and output that a backend folds into its engine (from the bundle's card)."""
+
+    onnx_path: Path
+    """The ONNX file."""
+    size_wh: tuple[int, int]
+    """Input width and height in pixels."""
+    class_count: int
+    """Number of classes, 2 for a matte."""
+    layout: Layout = "NCHW"
+    """Memory order of the input tensor."""
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    """Channel order the network was trained with."""
+    scale: float = 1 / 255
+    """The byte is multiplied by this first …"""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """… then this is subtracted, in channel order …"""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """… and the rest divided by this."""
+    output_kind: OutputKind = "logits"
+    """logits: a float plane a class; labels: class indices; probability: one plane 0..1 of the last class, thresholded
+    like an alpha; alpha: one soft matte plane 0..1."""
+    output_layout: Layout = "NCHW"
+    """Memory order of the output tensor."""
+    output_name: str | None = None
+    """Name of the output to use where the network has several; None: the first."""
+
+    @property
+    def is_matte(self) -> bool:
+        """True where the engine gives a soft matte instead of labels."""
+        return self.output_kind in ("alpha", "probability")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """What an engine is to be compiled for."""
+
+    network: NetworkSpec
+    """The network and its facts."""
+    precision: Precision = "auto"
+    """Arithmetic; auto: the fastest that the machine does natively and the model allows."""
+    hint: Hint = "throughput"
+    """latency: one frame as early as possible; throughput: several frames in flight."""
+    threads: int | None = None
+    """CPU threads for inference; None: all cores."""
+    with_scores: bool = False
+    """Also give the probability of the winning class."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What was chosen, and why; goes into stats and benchmark results."""
+
+    name: str
+    """Registered name, such as "openvino"."""
+    version: str
+    """Version of the runtime."""
+    device: str
+    """Device in the vendor's words, such as "AMD EPYC …"."""
+    precision: str
+    """Arithmetic in effect."""
+    in_flight: int
+    """How many frames may be submitted before the first must be collected."""
+    reasons: tuple[str, ...] = ()
+    """One plain sentence for each choice that was made automatically."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Streams, threads and other settings in effect."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkOutput:
+    """What an engine gives for one picture. Lifetime: the arrays are the caller's own."""
+
+    labels: UInt8Array | None = None
+    """Class index, uint8 [h, w]; None for a matte."""
+    alpha: UInt8Array | None = None
+    """Soft matte 0..255, uint8 [h, w]; None for labels."""
+    scores: FloatArray | None = None
+    """Probability of the winning class, float32 [h, w], where asked for."""
+
+
+class Pending(Protocol):
+    """A picture that was submitted."""
+
+    def result(self) -> NetworkOutput:
+        """Wait for the engine and return its output; must be called exactly once.
+
+        Raises:
+            InferenceError: the engine failed on this picture.
+        """
+
+
+class Backend(ABC):
+    """A runtime with one engine loaded. Public methods check; subclasses write `_load`, `_submit` and `_close`.
+
+    Threading: `submit` and `result` are called from one thread at a time. Both release the GIL while they wait.
+    """
+
+    name: str = "backend"
+
+    def __init__(self) -> None:
+        self._request: EngineRequest | None = None
+        self._info: BackendInfo | None = None
+
+    def load(self, request: EngineRequest) -> BackendInfo:
+        """Compile or open the engine; may take seconds.
+
+        Raises:
+            EngineError: the network cannot be read or is not what the request says.
+            BackendUnavailable: the runtime is not installed or does not run here.
+        """
+        if self._request is not None:
+            raise InferenceError(f"{self.name}: got load() twice; expected one engine a backend. Make a new backend.")
+        self._info = self._load(request)
+        self._request = request
+        return self._info
+
+    @property
+    def info(self) -> BackendInfo:
+        """What was chosen and why. Raises InferenceError before `load`."""
+        if self._info is None:
+            raise InferenceError(f"{self.name}: got a use before load() or after close(); expected a loaded engine.")
+        return self._info
+
+    def submit(self, picture: UInt8Array) -> Pending:
+        """Start inference of one rgb uint8 [h, w, 3] picture at network size; at most `info.in_flight` at once.
+
+        Lifetime: the picture may be changed once this returns.
+        """
+        info = self.info
+        if self._request is None:
+            raise InferenceError(f"{info.name}: got submit() before load(); expected a loaded engine.")
+        width, height = self._request.network.size_wh
+        if picture.shape != (height, width, 3) or picture.dtype.name != "uint8":
+            raise InferenceError(
+                f"{info.name}: got a picture {picture.shape} {picture.dtype}; expected ({height}, {width}, 3) uint8. "
+                "Resize it to the network's size first."
+            )
+        return self._submit(picture)
+
+    def infer(self, picture: UInt8Array) -> NetworkOutput:
+        """Run one rgb uint8 [h, w, 3] picture and wait for it."""
+        return self.submit(picture).result()
+
+    def close(self) -> None:
+        """Release the engine; idempotent. What is in flight is waited for."""
+        if self._request is not None:
+            self._request = None
+            self._info = None
+            self._close()
+
+    @abstractmethod
+    def _load(self, request: EngineRequest) -> BackendInfo: ...
+
+    @abstractmethod
+    def _submit(self, picture: UInt8Array) -> Pending: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The only room with threads: source, segmenter, compositor and sinks, put together."""

@@ -1,0 +1,1 @@
+"""Effects as plain values, and the compositor that executes them."""

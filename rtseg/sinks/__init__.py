@@ -1,0 +1,1 @@
+"""Where composited frames go to: video files, label masks, a window, or nowhere."""

@@ -1,0 +1,103 @@
+"""The contract of a sink: where composited frames go to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rtseg.types import Frame, Matrix, Segmentation
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """What a sink must know before the first frame."""
+
+    source_id: str
+    """Name of the source, for file names and window titles."""
+    size_wh: tuple[int, int]
+    """Displayed size of the frames in pixels."""
+    time_base: Fraction
+    """Seconds a unit of the frames' pts."""
+    frame_rate: Fraction | None
+    """Nominal frames a second; None where unknown."""
+    classes: tuple[str, ...]
+    """Class names of the model; the index is the label."""
+    palette: tuple[tuple[int, int, int], ...]
+    """RGB colour of every class."""
+    has_alpha: bool = False
+    """True where the composited pictures are RGBA (`cutout`)."""
+    matrix: Matrix = "bt601"
+    """Colour matrix of the source, which the sink keeps."""
+    full_range: bool = False
+    """Colour range of the source, which the sink keeps."""
+    audio_path: Path | None = None
+    """The file whose first audio stream goes along; None: no audio."""
+    start_seconds: float = 0.0
+    """Source time that becomes time 0 of the output (`--start`)."""
+    end_seconds: float | None = None
+    """Source time at which the audio ends too; None: at its end."""
+
+
+class Sink(ABC):
+    """Where composited frames go to: opened once, written in order, then closed or aborted.
+
+    Threading: one thread at a time. `write` must not keep the frame's pixels after it returns, unless it copies them.
+    """
+
+    name: str = "sink"
+    """How the sink is called in stats and messages."""
+
+    @abstractmethod
+    def open(self, stream: StreamFormat) -> None:
+        """Get ready for the first frame.
+
+        Raises:
+            SinkError: the place cannot be written to.
+        """
+
+    @abstractmethod
+    def write(self, frame: Frame, result: Segmentation | None) -> None:
+        """Take one composited frame and the segmentation it was made from (None where no model ran).
+
+        Raises:
+            SinkError: the frame could not be written.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the output and move it into place; idempotent."""
+
+    def abort(self) -> None:
+        """End after a failure or an interruption and keep, playable, what there is; idempotent."""
+        self.close()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Plain sentences for the user about what was done otherwise than asked ("audio re-encoded …")."""
+        return ()
+
+    @property
+    def outputs(self) -> Sequence[Path]:
+        """The files or folders in place so far, for the closing message; empty before `close` or `abort`."""
+        return ()
+
+    @property
+    def wants_stop(self) -> bool:
+        """True once the user has asked through the sink (a window's key) to end the run."""
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
