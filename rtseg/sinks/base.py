@@ -91,6 +91,10 @@ class Sink(ABC):
         """True once the user has asked through the sink (a window's key) to end the run."""
         return False
 
+    def take_commands(self) -> Sequence[str]:
+        """Return, once each, the commands given through the sink since the last call: "effect", "model" …"""
+        return ()
+
     def __enter__(self) -> Self:
         return self
 

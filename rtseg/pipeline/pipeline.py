@@ -1,0 +1,459 @@
+"""The life of a frame, top to bottom.
+
+    1 capture   source -> decode ->                      [decoded]     thread rtseg-capture
+    2 segment   preprocess -> infer -> postprocess ->    [segmented]   thread rtseg-segment, engine's own threads
+    3 deliver   composite -> sinks                                     the caller's thread
+
+Stages are passive; the threads are put round them here and nowhere else. A window has to be served by the main thread
+on some systems, so delivery stays with the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from rtseg.errors import RtsegError
+from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
+from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
+from rtseg.render.compositor_cpu import CpuCompositor
+from rtseg.render.effects import Effect
+from rtseg.render.hud import HudState
+from rtseg.segmenter import Segmenter, Session, Ticket
+from rtseg.sinks.base import Sink, StreamFormat
+from rtseg.sources.base import Source, SourceInfo
+from rtseg.stats import RateMeter, Stats, machine_facts
+from rtseg.types import Frame, Segmentation
+
+PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; given to `on_progress` at most ten times a second and once at the end."""
+
+    source_id: str
+    frames_done: int
+    frames_expected: int | None
+    """None where the source does not know; a promise of the header, not a fact."""
+    fps: float | None
+    """Rate of the last second."""
+    frame_age_ms: float | None
+    """Age of the newest frame when the sinks had taken it."""
+    dropped: int
+
+
+class Segmented(NamedTuple):
+    """A frame with its result and the segmenter that made it (the model can be switched while running)."""
+
+    frame: Frame
+    result: Segmentation
+    segmenter: Segmenter
+
+
+class Submitted(NamedTuple):
+    """A frame that the engine is working on."""
+
+    frame: Frame
+    ticket: Ticket
+    submitted_ns: int
+
+
+class Pipeline:
+    """One source through one segmenter into any number of sinks. Used once: `run()` or `results()`.
+
+    Args:
+        source: where frames come from; opened and closed by the pipeline.
+        segmenter: loaded model; stays open, so that several pipelines can share it.
+        effects: what to draw, in order; none: the frame goes on as it is.
+        sinks: where composited frames go to; opened, closed or aborted by the pipeline.
+        policy: "every", "freshest", or None to choose by the kind of source.
+        max_frames: stop after that many decoded frames.
+        on_progress: called in the caller's thread, at most ten times a second.
+        on_command: called in the caller's thread with each command that a sink's keys gave ("effect", "model" …).
+
+    Threading: `stop()` may be called from any thread; everything else belongs to the caller's.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        segmenter: Segmenter,
+        *,
+        effects: Sequence[Effect] = (),
+        sinks: Sequence[Sink] = (),
+        policy: str | None = None,
+        max_frames: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_command: Callable[[Pipeline, str], None] | None = None,
+    ) -> None:
+        self.effects = tuple(effects)
+        self.stats = Stats()
+        self._source = source
+        self._segmenter = segmenter
+        self._sinks = tuple(sinks)
+        self._asked_policy = policy
+        self._max_frames = max_frames
+        self._on_progress = on_progress
+        self._on_command = on_command
+        self._failure = Failure()
+        self._workers: list[Worker] = []
+        self._compositors: dict[tuple[int, tuple[Effect, ...]], CpuCompositor] = {}
+        self._rate = RateMeter()
+        self._frame_age_ms: float | None = None
+        self._progress_ns = 0
+        self._started_ns = 0
+        self._stopped = False
+
+    # ---- what callers use -------------------------------------------------------------------------------------
+
+    def run(self) -> Stats:
+        """Run to the end of the source, a stop or the first failure, and return what was measured.
+
+        Raises:
+            RtsegError: the first failure of any stage, with stage and frame index. The sinks have kept what they had.
+        """
+        place = Place("open")
+        try:
+            self._open(place)
+            for item in self._segmented:
+                self._deliver(item, place)
+                if self._stopped or any(sink.wants_stop for sink in self._sinks):
+                    self.stop()
+            self._end_threads()
+            self._failure.raise_first()
+            self._close_sinks(place)
+        except BaseException as error:
+            self._failure.record(error, stage=place.stage, frame_index=place.frame_index)
+            self._end_threads()
+            self._abort_sinks()
+            self._failure.raise_first()
+            raise
+        finally:
+            self._end_threads()
+            self._finish_stats()
+        self._report(force=True)
+        return self.stats
+
+    def results(self) -> Iterator[tuple[Frame, Segmentation]]:
+        """Yield every frame with its segmentation, uncomposited; closing the iterator ends the threads.
+
+        Raises:
+            RtsegError: the first failure of any stage, with stage and frame index.
+        """
+        place = Place("open")
+        try:
+            self._open(place)
+            for frame, result, _ in self._segmented:
+                self.stats.frames.written += 1
+                self._count_output(frame)
+                yield frame, result
+            self._end_threads()
+            self._failure.raise_first()
+        finally:
+            self._end_threads()
+            self._finish_stats()
+
+    def stop(self) -> None:
+        """End the run early; what is written so far is finished normally. Idempotent, returns at once."""
+        self._stopped = True
+        for channel in (self._decoded, self._segmented) if self._workers else ():
+            channel.abandon()
+
+    def switch_segmenter(self, segmenter: Segmenter) -> None:
+        """Use another loaded model from the next captured frame on."""
+        self._segmenter = segmenter
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model in use."""
+        return self._segmenter
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the source, once it is open."""
+        return self._source.info
+
+    # ---- opening ----------------------------------------------------------------------------------------------
+
+    def _open(self, place: Place) -> None:
+        self._started_ns = time.monotonic_ns()
+        with place.at("open source", None):
+            self._source.open()
+        info = self._source.info
+        self.policy, self.policy_reason = choose_policy(self._asked_policy, info)
+        self.stats.source_id = info.source_id
+        self._record_facts(info)
+        stream = self._stream_format(info)
+        for sink in self._sinks:
+            with place.at(f"open {sink.name}", None):
+                sink.open(stream)
+        capacity = CHANNEL_CAPACITY[self.policy]
+        self._decoded: Channel[Frame] = Channel(capacity)
+        self._segmented: Channel[Segmented] = Channel(capacity)
+        self._workers = [
+            Worker(self._capture, stage="decode", failure=self._failure, on_end=self._capture_ended),
+            Worker(self._segment, stage="infer", failure=self._failure, on_end=self._segment_ended),
+        ]
+        for worker in self._workers:
+            worker.start()
+        place.stage = "deliver"
+
+    def _stream_format(self, info: SourceInfo) -> StreamFormat:
+        return StreamFormat(
+            source_id=info.source_id,
+            size_wh=info.size_wh,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            classes=self._segmenter.classes,
+            palette=self._segmenter.palette,
+            has_alpha=any(effect.makes_alpha for effect in self.effects),
+            matrix=info.matrix,
+            full_range=info.full_range,
+            audio_path=info.path if info.has_audio else None,
+            start_seconds=info.start_seconds,
+            end_seconds=info.end_seconds,
+        )
+
+    # ---- 1 capture --------------------------------------------------------------------------------------------
+
+    def _capture(self, place: Place) -> None:
+        frames = self._source.frames()
+        stage = self.stats.stage("decode")
+        watch = Stopwatch()
+        place.frame_index = 0
+        for frame in frames:
+            stage.add(watch.lap())
+            self.stats.frames.decoded += 1
+            self._hand_over(frame)
+            place.frame_index = frame.frame_index + 1
+            if self._max_frames is not None and self.stats.frames.decoded >= self._max_frames:
+                return
+            watch.lap()
+
+    def _hand_over(self, frame: Frame) -> None:
+        if self.policy == "every":
+            self._decoded.put(frame)
+        elif dropped := self._decoded.put_freshest(frame):
+            self.stats.frames.dropped[DROP_CAUSE] += dropped
+
+    def _capture_ended(self, failed: bool) -> None:
+        if failed:
+            self._abandon_all()
+        self._decoded.finish()
+
+    # ---- 2 segment --------------------------------------------------------------------------------------------
+
+    def _segment(self, place: Place) -> None:
+        in_work: deque[Submitted] = deque()
+        try:
+            self._segment_all(place, in_work)
+        finally:
+            self._drain(in_work)
+
+    def _segment_all(self, place: Place, in_work: deque[Submitted]) -> None:
+        segmenter, session = self._segmenter, self._segmenter.session()
+        while (frame := self._next_frame(in_work)) is not None or in_work:
+            if frame is None:
+                self._collect(in_work, segmenter, place)
+                continue
+            if self._segmenter is not segmenter:
+                self._collect_all(in_work, segmenter, place)
+                segmenter, session = self._segmenter, self._segmenter.session()
+            while len(in_work) >= self._in_flight(segmenter):
+                self._collect(in_work, segmenter, place)
+            in_work.append(self._submit(session, frame, place))
+
+    def _next_frame(self, in_work: deque[Submitted]) -> Frame | None:
+        """The next frame, or None: with frames in work when none waits yet, without when there is no more."""
+        try:
+            return self._decoded.get(wait=not in_work)
+        except ChannelClosed:
+            return None
+
+    def _in_flight(self, segmenter: Segmenter) -> int:
+        return segmenter.info.in_flight if self.policy == "every" else 1
+
+    def _submit(self, session: Session, frame: Frame, place: Place) -> Submitted:
+        with place.at("preprocess", frame.frame_index):
+            ticket = session.submit(frame)
+        self.stats.stage("preprocess").add(ticket.preprocess_ns)
+        return Submitted(frame, ticket, time.monotonic_ns())
+
+    def _collect(self, in_work: deque[Submitted], segmenter: Segmenter, place: Place) -> None:
+        frame, ticket, submitted_ns = in_work.popleft()
+        with place.at("infer", frame.frame_index):
+            result = ticket.result()
+        ended_ns = submitted_ns + ticket.infer_ns
+        busy_ns = max(0, ended_ns - max(submitted_ns, self._infer_ended_ns))
+        self._infer_ended_ns = max(ended_ns, self._infer_ended_ns)
+        self.stats.stage("infer").add(ticket.infer_ns, busy_ns=busy_ns)
+        self.stats.stage("postprocess").add(ticket.postprocess_ns)
+        self.stats.frames.processed += 1
+        self._segmented.put(Segmented(frame, result, segmenter))
+
+    _infer_ended_ns = 0
+
+    def _collect_all(self, in_work: deque[Submitted], segmenter: Segmenter, place: Place) -> None:
+        while in_work:
+            self._collect(in_work, segmenter, place)
+
+    def _drain(self, in_work: deque[Submitted]) -> None:
+        """Wait for what the engine still has after a stop or a failure, so that its requests are free again."""
+        for submitted in in_work:
+            try:
+                submitted.ticket.result()
+            except RtsegError as error:
+                self._failure.record(error, stage="infer", frame_index=submitted.frame.frame_index)
+        in_work.clear()
+
+    def _segment_ended(self, failed: bool) -> None:
+        if failed:
+            self._abandon_all()
+        self._decoded.abandon()
+        self._segmented.finish()
+
+    def _abandon_all(self) -> None:
+        self._decoded.abandon()
+        self._segmented.abandon()
+
+    # ---- 3 deliver --------------------------------------------------------------------------------------------
+
+    def _deliver(self, item: Segmented, place: Place) -> None:
+        frame = item.frame
+        watch = Stopwatch()
+        with place.at("render", frame.frame_index):
+            composited = self._composite(item)
+        self.stats.stage("render").add(watch.lap())
+        self.stats.latency.add(time.monotonic_ns() - frame.captured_ns)
+        for sink in self._sinks:
+            with place.at(f"sink {sink.name}", frame.frame_index):
+                watch.lap()
+                sink.write(composited, item.result)
+                self.stats.stage(f"sink {sink.name}").add(watch.lap())
+                self._obey(sink)
+        self.stats.frames.written += 1
+        self._count_output(frame)
+        self._report()
+
+    def _composite(self, item: Segmented) -> Frame:
+        if not self.effects:
+            return item.frame
+        key = (id(item.segmenter), self.effects)
+        compositor = self._compositors.get(key)
+        if compositor is None:
+            compositor = CpuCompositor(self.effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
+            self._compositors[key] = compositor
+        hud = HudState(
+            fps=self._rate.hz, frame_age_ms=self._frame_age_ms, dropped=self.stats.frames.dropped.total()
+        )
+        return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=hud))
+
+    def _obey(self, sink: Sink) -> None:
+        if self._on_command is not None:
+            for command in sink.take_commands():
+                self._on_command(self, command)
+
+    def _count_output(self, frame: Frame) -> None:
+        now_ns = time.monotonic_ns()
+        age_ns = now_ns - frame.captured_ns
+        self._frame_age_ms = age_ns / 1e6
+        self._rate.tick(now_ns)
+        self.stats.frame_age.add(age_ns)
+        self.stats.count_output(now_ns)
+
+    def _report(self, *, force: bool = False) -> None:
+        now_ns = time.monotonic_ns()
+        if self._on_progress is None or (not force and now_ns - self._progress_ns < PROGRESS_SECONDS * 1e9):
+            return
+        self._progress_ns = now_ns
+        self._on_progress(
+            Progress(
+                source_id=self.stats.source_id,
+                frames_done=self.stats.frames.written,
+                frames_expected=self._frames_expected(),
+                fps=self._rate.hz,
+                frame_age_ms=self._frame_age_ms,
+                dropped=self.stats.frames.dropped.total(),
+            )
+        )
+
+    def _frames_expected(self) -> int | None:
+        expected = self._source.info.frame_count
+        if expected is None or self._max_frames is None:
+            return expected if expected is not None else self._max_frames
+        return min(expected, self._max_frames)
+
+    # ---- ending -----------------------------------------------------------------------------------------------
+
+    def _end_threads(self) -> None:
+        """Close channels both ways, join the threads, close the source. Idempotent."""
+        if self._workers:
+            self._abandon_all()
+        stuck = [worker for worker in self._workers if not worker.join()]
+        if stuck:
+            self.stats.notes.append("a source did not answer within 2 s and was left behind")
+        else:
+            self._source.close()
+        for compositor in self._compositors.values():
+            compositor.close()
+        self._compositors.clear()
+
+    def _close_sinks(self, place: Place) -> None:
+        for sink in self._sinks:
+            with place.at(f"close {sink.name}", None):
+                sink.close()
+
+    def _abort_sinks(self) -> None:
+        for sink in self._sinks:
+            try:
+                sink.abort()
+            except RtsegError as error:  # the run has failed already; what this sink lost is said in the notes
+                self.stats.notes.append(str(error))
+
+    def _finish_stats(self) -> None:
+        stats = self.stats
+        stats.wall_seconds = (time.monotonic_ns() - self._started_ns) / 1e9
+        lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped.total()
+        if lost > 0:
+            stats.frames.dropped["failed" if self._failure else "stopped"] += lost
+        stats.notes += [note for note in self._source.counters.notes if note not in stats.notes]
+        for sink in self._sinks:
+            stats.notes += [note for note in sink.notes if note not in stats.notes]
+            stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
+
+    def _record_facts(self, info: SourceInfo) -> None:
+        backend = self._segmenter.info
+        self.stats.facts = {
+            "model": {"name": self._segmenter.bundle.name, "classes": len(self._segmenter.classes)},
+            "backend": {
+                "name": backend.name,
+                "version": backend.version,
+                "device": backend.device,
+                "precision": backend.precision,
+                "in_flight": backend.in_flight,
+                "reasons": list(backend.reasons),
+                "settings": dict(backend.settings),
+            },
+            "policy": {"name": self.policy, "reason": self.policy_reason},
+            "effects": [effect.describe() for effect in self.effects],
+            "sinks": [sink.name for sink in self._sinks],
+            "input": _input_facts(info),
+            "machine": machine_facts(),
+        }
+
+
+def _input_facts(info: SourceInfo) -> dict[str, Any]:
+    rate: Fraction | None = info.frame_rate
+    return {
+        "kind": info.kind,
+        "live": info.live,
+        "size_wh": list(info.size_wh),
+        "frame_rate": None if rate is None else round(float(rate), 4),
+        **info.details,
+    }
