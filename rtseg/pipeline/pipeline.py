@@ -22,7 +22,7 @@ from rtseg.pipeline.channel import Channel, ChannelClosed
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
-from rtseg.render.effects import Effect
+from rtseg.render.effects import Effect, has_alpha
 from rtseg.render.hud import HudState
 from rtseg.segmenter import Segmenter, Session, Ticket
 from rtseg.sinks.base import Sink, StreamFormat
@@ -92,7 +92,6 @@ class Pipeline:
         on_progress: Callable[[Progress], None] | None = None,
         on_command: Callable[[Pipeline, str], None] | None = None,
     ) -> None:
-        self.effects = tuple(effects)
         self.stats = Stats()
         self._source = source
         self._segmenter = segmenter
@@ -103,7 +102,8 @@ class Pipeline:
         self._on_command = on_command
         self._failure = Failure()
         self._workers: list[Worker] = []
-        self._compositors: dict[tuple[int, tuple[Effect, ...]], CpuCompositor] = {}
+        self._effects: dict[int, tuple[Effect, ...]] = {id(segmenter): tuple(effects)}
+        self._compositors: dict[int, CpuCompositor] = {}
         self._rate = RateMeter()
         self._frame_age_ms: float | None = None
         self._progress_ns = 0
@@ -165,9 +165,20 @@ class Pipeline:
         for channel in (self._decoded, self._segmented) if self._workers else ():
             channel.abandon()
 
-    def switch_segmenter(self, segmenter: Segmenter) -> None:
-        """Use another loaded model from the next captured frame on."""
+    def switch_segmenter(self, segmenter: Segmenter, effects: Sequence[Effect]) -> None:
+        """Use another loaded model, with its effects, from the next captured frame on. Caller's thread."""
+        self._effects[id(segmenter)] = tuple(effects)
         self._segmenter = segmenter
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What is drawn with the model in use."""
+        return self._effects[id(self._segmenter)]
+
+    def switch_effects(self, effects: Sequence[Effect]) -> None:
+        """Draw something else from the next frame on. Caller's thread."""
+        self._effects[id(self._segmenter)] = tuple(effects)
+        self._close_compositors()
 
     @property
     def segmenter(self) -> Segmenter:
@@ -212,7 +223,7 @@ class Pipeline:
             frame_rate=info.frame_rate,
             classes=self._segmenter.classes,
             palette=self._segmenter.palette,
-            has_alpha=any(effect.makes_alpha for effect in self.effects),
+            has_alpha=has_alpha(self.effects),
             matrix=info.matrix,
             full_range=info.full_range,
             audio_path=info.path if info.has_audio else None,
@@ -342,12 +353,13 @@ class Pipeline:
         self._report()
 
     def _composite(self, item: Segmented) -> Frame:
-        if not self.effects:
+        key = id(item.segmenter)
+        effects = self._effects[key]
+        if not effects:
             return item.frame
-        key = (id(item.segmenter), self.effects)
         compositor = self._compositors.get(key)
         if compositor is None:
-            compositor = CpuCompositor(self.effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
+            compositor = CpuCompositor(effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
             self._compositors[key] = compositor
         hud = HudState(
             fps=self._rate.hz, frame_age_ms=self._frame_age_ms, dropped=self.stats.frames.dropped.total()
@@ -400,6 +412,9 @@ class Pipeline:
             self.stats.notes.append("a source did not answer within 2 s and was left behind")
         else:
             self._source.close()
+        self._close_compositors()
+
+    def _close_compositors(self) -> None:
         for compositor in self._compositors.values():
             compositor.close()
         self._compositors.clear()
@@ -441,7 +456,7 @@ class Pipeline:
                 "settings": dict(backend.settings),
             },
             "policy": {"name": self.policy, "reason": self.policy_reason},
-            "effects": [effect.describe() for effect in self.effects],
+            "effects": [repr(effect) for effect in self.effects],
             "sinks": [sink.name for sink in self._sinks],
             "input": _input_facts(info),
             "machine": machine_facts(),

@@ -1,0 +1,261 @@
+"""The public functions: `run` and `stream`. The command line calls the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rtseg.errors import ConfigError
+from rtseg.models.bundle import Bundle
+from rtseg.pipeline.pipeline import Pipeline, Progress
+from rtseg.render.effects import Effect, parse_effects
+from rtseg.segmenter import Segmenter, load
+from rtseg.sinks import open_sink
+from rtseg.sinks.base import Sink
+from rtseg.sources import open_source
+from rtseg.sources.base import Source
+from rtseg.stats import Stats, merged
+from rtseg.types import Frame, Segmentation
+
+SourceSpec: TypeAlias = "str | Path | int | Source"
+SinkSpec: TypeAlias = "str | Path | Sink"
+EffectSpec: TypeAlias = "str | Effect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Everything about a run that is not its sources, its model and its sinks."""
+
+    effects: Sequence[EffectSpec] | None = None
+    """What to draw, in order; None: the bundle's default effect; empty: nothing."""
+    classes: Sequence[str] | None = None
+    """Names of the classes that the effects are about; None: the effect's own choice."""
+    policy: str | None = None
+    """"every", "freshest", or None to choose by the kind of source."""
+    start_seconds: float = 0.0
+    """Where in a file to begin."""
+    duration_seconds: float | None = None
+    """How much of a file to take; None: all."""
+    max_frames: int | None = None
+    """Stop each source after that many frames."""
+    codec: str | None = None
+    """Codec of video files; None: what suits the container."""
+    quality: int | None = None
+    """Quality of video files, 0 to 100; None: the sink's default."""
+    overwrite: bool = False
+    """Replace outputs that exist."""
+    source_options: dict[str, Any] = field(default_factory=dict)
+    """More options for `open_source` (size_wh, fps, seed …)."""
+
+
+def run(
+    *sources: SourceSpec,
+    model: str | Path | Segmenter = "street",
+    effect: EffectSpec | Sequence[EffectSpec] | None = None,
+    out: SinkSpec | Sequence[SinkSpec] | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    smoothing: bool | None = None,
+    edges: bool | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Stats:
+    """Segment and composite one or several sources, one after the other, through one engine.
+
+    Args:
+        sources: paths, folders of pictures, camera numbers, "synthetic:street" …, or opened `Source` objects.
+        model: bundle name, bundle folder, .onnx file, or a loaded segmenter (which stays open).
+        effect: one or several effects, such as "driving" or "blur:strength=0.6"; None: the bundle's default.
+        out: one or several sinks, such as "seen.mp4", "masks:DIR", "null"; several sources need a folder or a name
+            with {name}. None: frames are composited and measured, and go nowhere.
+        backend: "auto" or the name of a backend.
+        precision: "auto", "fp32", "fp16", "bf16" or "int8".
+        smoothing: temporal smoothing of the masks; None: as the bundle says.
+        edges: refinement of soft edges by the picture; None: as the bundle says.
+        on_progress: called at most ten times a second.
+        options: the fields of `RunOptions`.
+
+    Returns:
+        What was measured; for several sources their sum, with each under `sources`.
+
+    Raises:
+        RtsegError: the first failure, with stage and frame index.
+    """
+    chosen = _run_options(effect, options)
+    specs = list(sources)
+    if not specs:
+        raise ConfigError("run: got no source; expected at least one. Name a file, a camera or synthetic:street.")
+    outs = _as_list(out)
+    with ExitStack() as stack:
+        segmenter = (
+            model
+            if isinstance(model, Segmenter)
+            else stack.enter_context(
+                load_for(
+                    model, specs, chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges
+                )
+            )
+        )
+        runs = [
+            pipeline_for(spec, segmenter, outs, chosen, several=len(specs) > 1, on_progress=on_progress).run()
+            for spec in specs
+        ]
+    return merged(runs)
+
+
+def stream(
+    source: SourceSpec,
+    *,
+    model: str | Path | Segmenter = "street",
+    backend: str = "auto",
+    precision: str = "auto",
+    smoothing: bool | None = None,
+    edges: bool | None = None,
+    **options: Any,
+) -> Iterator[tuple[Frame, Segmentation]]:
+    """Yield every frame of a source with its segmentation, decoded and inferred ahead in the background.
+
+    The arguments are those of `run`. Breaking out of the loop ends the background threads.
+
+    Raises:
+        RtsegError: the first failure, with stage and frame index.
+    """
+    chosen = _run_options(None, options)
+    with ExitStack() as stack:
+        segmenter = (
+            model
+            if isinstance(model, Segmenter)
+            else stack.enter_context(
+                load_for(
+                    model, [source], chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges
+                )
+            )
+        )
+        pipeline = Pipeline(_open(source, chosen), segmenter, policy=chosen.policy, max_frames=chosen.max_frames)
+        yield from pipeline.results()
+
+
+def load_for(
+    model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any
+) -> Segmenter:
+    """Load a model for these sources: for one frame as early as possible if one is live, else for many a second."""
+    live = any(_is_live(source, options) for source in sources)
+    return load(model, hint="latency" if live else "throughput", **load_options)
+
+
+def pipeline_for(
+    source: SourceSpec,
+    segmenter: Segmenter,
+    outs: Sequence[SinkSpec],
+    options: RunOptions,
+    *,
+    several: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_command: Callable[[Pipeline, str], None] | None = None,
+) -> Pipeline:
+    """Return the pipeline of one source, ready to run. Raises ConfigError for options that cannot be right."""
+    opened = _open(source, options)
+    effects = effects_for(segmenter.bundle, options.effects, options.classes)
+    name = source_name(source)
+    sinks = [
+        open_sink(
+            _out_for(spec, name, several=several),
+            overwrite=options.overwrite,
+            codec=options.codec,
+            quality=options.quality,
+        )
+        for spec in outs
+    ]
+    return Pipeline(
+        opened,
+        segmenter,
+        effects=effects,
+        sinks=sinks,
+        policy=options.policy,
+        max_frames=options.max_frames,
+        on_progress=on_progress,
+        on_command=on_command,
+    )
+
+
+def effects_for(
+    bundle: Bundle, asked: Sequence[EffectSpec] | None, classes: Sequence[str] | None
+) -> tuple[Effect, ...]:
+    """Return the effects to draw: those asked for, else the bundle's default, about the classes asked for."""
+    specs = [bundle.default_effect] if asked is None else list(asked)
+    effects: list[Effect] = []
+    for spec in specs:
+        if isinstance(spec, str):
+            effects += parse_effects([_with_classes(spec, classes)], classes=bundle.classes)
+        else:
+            effects.append(spec)
+    return tuple(effects)
+
+
+def source_name(source: SourceSpec) -> str:
+    """Return a file name stem for the outputs of a source."""
+    if isinstance(source, Source):
+        return "source"
+    text = str(source)
+    stem = Path(text).stem if Path(text).exists() else text.partition("?")[0]
+    return "".join(c if c.isalnum() or c in "-_. " else "-" for c in stem).strip("-. ") or "source"
+
+
+def _with_classes(effect: str, classes: Sequence[str] | None) -> str:
+    if not classes or "classes=" in effect or effect.partition(":")[0] == "none":
+        return effect
+    return f"{effect}{',' if ':' in effect else ':'}classes={'+'.join(classes)}"
+
+
+def _run_options(effect: EffectSpec | Sequence[EffectSpec] | None, options: dict[str, Any]) -> RunOptions:
+    if effect is not None:
+        options = {**options, "effects": [effect] if isinstance(effect, str | Effect) else list(effect)}
+    known = set(RunOptions.__dataclass_fields__)
+    if unknown := sorted(set(options) - known):
+        raise ConfigError(f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}.")
+    chosen = RunOptions(**options)
+    if chosen.max_frames is not None and chosen.max_frames < 1:
+        raise ConfigError(f"max_frames: got {chosen.max_frames}; expected at least 1. Leave it out for all frames.")
+    return chosen
+
+
+def _as_list(out: SinkSpec | Sequence[SinkSpec] | None) -> list[SinkSpec]:
+    if out is None:
+        return ["null"]
+    return [out] if isinstance(out, str | Path | Sink) else list(out)
+
+
+def _open(source: SourceSpec, options: RunOptions) -> Source:
+    asked: dict[str, Any] = dict(options.source_options)
+    if options.start_seconds:
+        asked["start_seconds"] = options.start_seconds
+    if options.duration_seconds is not None:
+        asked["duration_seconds"] = options.duration_seconds
+    return open_source(source, **asked)
+
+
+def _is_live(source: SourceSpec, options: RunOptions) -> bool:
+    if options.policy is not None:
+        return options.policy == "freshest"
+    return isinstance(source, int) or str(source).isdecimal() or str(source).startswith(("/dev/video", "camera:"))
+
+
+def _out_for(spec: SinkSpec, name: str, *, several: bool) -> SinkSpec:
+    """Return the sink of one source: `{name}` filled in, a folder completed to FOLDER/NAME.rtseg.mp4."""
+    if isinstance(spec, Sink) or str(spec) in ("null", "window", "virtualcam"):
+        return spec
+    text = str(spec)
+    if "{name}" in text:
+        return text.replace("{name}", name)
+    if text.endswith(("/", "\\")) or Path(text).is_dir():
+        return str(Path(text) / f"{name}.rtseg.mp4")
+    if several and text.partition(":")[0] in ("masks", "frames"):
+        return f"{text}/{name}"
+    if several:
+        raise ConfigError(
+            f"out: got {text!r} for several sources; expected a folder or a name with {{name}}. Try '{{name}}.rtseg.mp4'."
+        )
+    return spec

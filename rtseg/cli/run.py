@@ -1,0 +1,85 @@
+"""`rtseg run`: segment and composite videos, pictures, a camera or the built-in scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EFFECT_HELP = (
+    "What to draw, NAME[:key=value,…]; give it twice to stack two. driving, tint, outline, blur, replace, spotlight, "
+    "cutout, none. Default: the model's own."
+)
+OUT_HELP = (
+    "Where to: a video file, a folder, masks:DIR, frames:DIR, window, null; may be given several times; {name} stands "
+    "for the source. Default: a window if there is a display, else NAME.rtseg.mp4 here."
+)
+SOURCE_HELP = "Video files, folders or globs of pictures, a camera (0, /dev/video0), synthetic:street, synthetic:desk."
+
+
+def command(
+    sources: Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE...")],
+    model: Annotated[str, typer.Option("-m", "--model", help="Bundle name, bundle folder or .onnx file.")] = "street",
+    effect: Annotated[list[str] | None, typer.Option("-e", "--effect", help=EFFECT_HELP)] = None,
+    out: Annotated[list[str] | None, typer.Option("-o", "--out", help=OUT_HELP)] = None,
+    backend: Annotated[str, typer.Option(help="auto, openvino or fake.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16 or int8.")] = "auto",
+    policy: Annotated[str | None, typer.Option(help="every (default for files) or freshest (live sources).")] = None,
+    stats: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was measured.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop each source after that many frames.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="TIME", help="Begin there: seconds or H:MM:SS.")] = None,
+    duration: Annotated[str | None, typer.Option(metavar="TIME", help="Take that much: seconds or H:MM:SS.")] = None,
+    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Classes that the effects are about.")] = None,
+    codec: Annotated[str | None, typer.Option(help="h264, h265, vp9, av1 or prores; default by container.")] = None,
+    quality: Annotated[int | None, typer.Option(min=0, max=100, help="Quality of video files.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    smoothing: Annotated[
+        bool | None, typer.Option("--smoothing/--no-smoothing", help="Smooth masks over time; default by model.")
+    ] = None,
+    edges: Annotated[
+        bool | None, typer.Option("--edges/--no-edges", help="Refine soft edges by the picture; default by model.")
+    ] = None,
+    source_option: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--source-option", metavar="KEY=VALUE", help="Source option: size, fps, seed, format …"),
+    ] = None,
+    model_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model-option",
+            metavar="KEY=VALUE",
+            help="A fact about an .onnx file that has no card: size, layout, channel_order, scale, mean, std, "
+            "output_kind, classes, palette.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing unless it fails.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    """Segment and composite sources, one after the other, through one engine."""
+    from rtseg.cli.running import RunRequest, execute
+
+    del debug  # read by main(), which decides how an error is shown
+    request = RunRequest(
+        sources=tuple(sources),
+        model=model,
+        effects=None if effect is None else tuple(effect),
+        outs=None if out is None else tuple(out),
+        backend=backend,
+        precision=precision,
+        policy=policy,
+        stats_path=stats,
+        max_frames=max_frames,
+        start=start,
+        duration=duration,
+        classes=classes,
+        codec=codec,
+        quality=quality,
+        overwrite=overwrite,
+        smoothing=smoothing,
+        edges=edges,
+        source_options=tuple(source_option or ()),
+        model_options=tuple(model_option or ()),
+        quiet=quiet,
+    )
+    raise typer.Exit(execute(request))

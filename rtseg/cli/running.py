@@ -1,0 +1,179 @@
+"""What `rtseg run` does with its options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtseg.api import RunOptions, effects_for, load_for, pipeline_for, source_name
+from rtseg.cli.controls import KeyControls
+from rtseg.cli.progress import ProgressDisplay, make_progress, summary
+from rtseg.errors import ConfigError, SinkError
+from rtseg.pipeline.pipeline import Pipeline
+from rtseg.render.effects import has_alpha
+from rtseg.segmenter import Segmenter
+from rtseg.sinks import display_available
+from rtseg.stats import Stats, merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The words of the command line, as typed."""
+
+    sources: tuple[str, ...]
+    model: str
+    effects: tuple[str, ...] | None
+    outs: tuple[str, ...] | None
+    backend: str
+    precision: str
+    policy: str | None
+    stats_path: Path | None
+    max_frames: int | None
+    start: str | None
+    duration: str | None
+    classes: str | None
+    codec: str | None
+    quality: int | None
+    overwrite: bool
+    smoothing: bool | None
+    edges: bool | None
+    source_options: tuple[str, ...]
+    model_options: tuple[str, ...]
+    quiet: bool
+
+
+def execute(request: RunRequest) -> int:
+    """Run every source and return the exit code: 0, or 130 after Ctrl-C.
+
+    Raises:
+        RtsegError: the first failure; the stats of what ran before are written all the same.
+    """
+    options = run_options(request)
+    runs: list[Stats] = []
+    with ExitStack() as stack:
+        _check_stats_path(request.stats_path)
+        segmenter = load_for(
+            request.model,
+            request.sources,
+            options,
+            backend=request.backend,
+            precision=request.precision,
+            smoothing=request.smoothing,
+            edges=request.edges,
+            **key_values(request.model_options, what="--model-option"),
+        )
+        controls = stack.enter_context(KeyControls(segmenter, options))
+        display = stack.enter_context(make_progress(quiet=request.quiet))
+        stack.callback(_write_stats, request.stats_path, runs)
+        for source in request.sources:
+            if not _run_one(source, request, options, segmenter, controls, display, runs):
+                break
+    for run in runs:
+        _say(run, quiet=request.quiet)
+    interrupted = any(run.facts.get("interrupted") for run in runs)
+    return 130 if interrupted else 0
+
+
+def _run_one(
+    source: str,
+    request: RunRequest,
+    options: RunOptions,
+    segmenter: Segmenter,
+    controls: KeyControls,
+    display: ProgressDisplay,
+    runs: list[Stats],
+) -> bool:
+    """Run one source; return False when the user has interrupted."""
+    pipeline: Pipeline = pipeline_for(
+        source,
+        segmenter,
+        request.outs if request.outs is not None else default_outs(source, segmenter, options),
+        options,
+        several=len(request.sources) > 1,
+        on_progress=display.update,
+        on_command=controls.obey,
+    )
+    runs.append(pipeline.stats)
+    try:
+        pipeline.run()
+    except KeyboardInterrupt:
+        pipeline.stats.facts["interrupted"] = True
+        return False
+    return True
+
+
+def run_options(request: RunRequest) -> RunOptions:
+    """Return the options with their texts parsed. Raises ConfigError for what cannot be right."""
+    return RunOptions(
+        effects=request.effects,
+        classes=None if request.classes is None else tuple(c.strip() for c in request.classes.split(",") if c.strip()),
+        policy=request.policy,
+        start_seconds=0.0 if request.start is None else parse_seconds(request.start, what="--start"),
+        duration_seconds=None if request.duration is None else parse_seconds(request.duration, what="--duration"),
+        max_frames=request.max_frames,
+        codec=request.codec,
+        quality=request.quality,
+        overwrite=request.overwrite,
+        source_options=key_values(request.source_options, what="--source-option"),
+    )
+
+
+def default_outs(source: str, segmenter: Segmenter, options: RunOptions) -> tuple[str, ...]:
+    """Return where to without `-o`: a window if there is a display, else a file in the current folder."""
+    if display_available()[0]:
+        return ("window",)
+    alpha = has_alpha(effects_for(segmenter.bundle, options.effects, options.classes))
+    return (f"{source_name(source)}.rtseg.{'mov' if alpha else 'mp4'}",)
+
+
+def parse_seconds(text: str, *, what: str) -> float:
+    """Return seconds from "12.5", "1:02.5" or "1:02:03"."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
+        raise ConfigError(f"{what}: got {text!r}; expected seconds or H:MM:SS such as 90, 1:30 or 0:01:30.5.")
+    seconds = 0.0
+    for part in parts:
+        seconds = seconds * 60 + part
+    return seconds
+
+
+def key_values(words: Sequence[str], *, what: str) -> dict[str, str]:
+    """Return the options of KEY=VALUE words."""
+    pairs: dict[str, str] = {}
+    for word in words:
+        key, mark, value = word.partition("=")
+        if not mark or not key:
+            raise ConfigError(f"{what}: got {word!r}; expected KEY=VALUE.")
+        pairs[key.strip().replace("-", "_")] = value.strip()
+    return pairs
+
+
+def _check_stats_path(path: Path | None) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise ConfigError(f"--stats: got {path}; expected a file in a folder that exists. Make the folder first.")
+
+
+def _write_stats(path: Path | None, runs: list[Stats]) -> None:
+    if path is None or not runs:
+        return
+    report: Mapping[str, Any] = merged(runs).to_json()
+    try:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"--stats: got {error.strerror} for {path}; expected a file that can be written.") from error
+
+
+def _say(run: Stats, *, quiet: bool) -> None:
+    for note in run.notes:
+        sys.stderr.write(f"rtseg: {run.source_id}: {note}\n")
+    if not quiet:
+        word = "interrupted: " if run.facts.get("interrupted") else ""
+        sys.stdout.write(f"{word}{summary(run)}\n")
