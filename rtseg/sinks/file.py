@@ -1,0 +1,401 @@
+"""The file sink: encoded video, the source's sound, exact times, and never half a file under the final name.
+
+What each container can say about time (Note [Output time]):
+
+- mp4, m4v, mov: ticks of the source's own time base (up to a millionth of a second), so every pts is kept exactly. A
+  first pts above 0 becomes an empty edit, written in the same ticks.
+- mkv, webm: ticks of 1/1000 s, so a pts is kept to within half a tick.
+- None can show a frame before time 0: where the first pts is negative (after `start_seconds` has been taken off),
+  picture and sound are moved together so that the first frame is at 0, and a note says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from rtseg.errors import SinkError
+from rtseg.sinks import placing
+from rtseg.sinks.audio import AudioTrack
+from rtseg.sinks.base import Sink, StreamFormat
+from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
+from rtseg.sinks.painter import FramePainter
+from rtseg.types import Frame, Matrix, Segmentation
+
+FINEST_TICKS_A_SECOND: Final = 1_000_000
+GUESSED_RATE: Final = Fraction(30)
+UNSPECIFIED: Final = 2
+# Source: ITU-T H.273 (code points of matrix coefficients, colour primaries and transfer characteristics).
+MATRIX_CODES: Final[dict[Matrix, int]] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+PRIMARIES_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": 9}
+TRANSFER_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": UNSPECIFIED}
+LIMITED_RANGE, FULL_RANGE = 1, 2
+
+
+class FileSink(Sink):
+    """Writes one video file: temporary name first, moved in place when finished.
+
+    Frames of another size than the stream's are fitted into it (letterbox). Encoding and writing release the GIL.
+    """
+
+    name = "file"
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        codec: str | None = None,
+        quality: float | None = None,
+        overwrite: bool = False,
+        encode_threads: int | None = None,
+    ) -> None:
+        """Check what can be checked without the stream.
+
+        Args:
+            path: the video file; its extension chooses the container (.mp4, .m4v, .mov, .mkv, .webm).
+            codec: h264, h265, vp9, av1 or prores; None: the container's default.
+            quality: 0 (small) to 100 (next to no loss); None: 70.
+            overwrite: replace a file that exists.
+            encode_threads: threads of the encoder; None: one a usable core, at most 16.
+
+        Raises:
+            ConfigError: extension, codec or quality is unknown.
+        """
+        self.path = Path(path)
+        container_of(self.path)
+        self._codec = check_codec(codec)
+        self._quality = check_quality(quality)
+        self._overwrite = overwrite
+        self._threads = encode_threads
+        self._temporary = placing.temporary_path(self.path)
+        self._container: OutputContainer | None = None
+        self._video: VideoStream | None = None
+        self._audio: AudioTrack | None = None
+        self._painter: FramePainter | None = None
+        self._clock = _Clock(Fraction(1, 1000), start_seconds=0.0, frame_rate=None)
+        self._stream: StreamFormat | None = None
+        self._durations: dict[int, int] = {}
+        self._written = 0
+        self._ended = False
+        self._notes: list[str] = []
+        self._outputs: list[Path] = []
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was done otherwise than asked."""
+        return (*self._notes, *self._clock.notes, *(self._audio.notes if self._audio else ()))
+
+    @property
+    def outputs(self) -> Sequence[Path]:
+        """The file in place: the final one, or the partial one."""
+        return tuple(self._outputs)
+
+    def open(self, stream: StreamFormat) -> None:
+        """Open encoder and temporary file, and write the header.
+
+        Raises:
+            SinkError: the file cannot be written there, or the encoder refuses the size.
+            ConfigError: the codec does not hold this size or transparency.
+        """
+        if self._container is not None or self._ended:
+            raise SinkError(f"output {self.path}: got a second open; expected one. Make a new sink.")
+        placing.check_place(self.path, overwrite=self._overwrite)
+        plan = plan_encoder(
+            self.path,
+            codec=self._codec,
+            quality=self._quality,
+            size_wh=stream.size_wh,
+            has_alpha=stream.has_alpha,
+            threads=self._threads,
+        )
+        full_range = stream.full_range and not plan.limited_only
+        self._stream = stream
+        self._clock = _Clock(
+            _tick_seconds(stream.time_base), start_seconds=stream.start_seconds, frame_rate=stream.frame_rate
+        )
+        self._painter = FramePainter(
+            size_wh=stream.size_wh,
+            pixel_format=plan.pixel_format,
+            matrix=stream.matrix,
+            full_range=full_range,
+        )
+        try:
+            self._open_container(plan, stream, full_range)
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, frame: Frame, result: Segmentation | None) -> None:
+        """Encode one frame.
+
+        Raises:
+            SinkError: encoding or writing failed.
+        """
+        del result
+        if self._painter is None or self._video is None or self._ended:
+            raise SinkError(
+                f"output {self.path}: got a frame while not open; expected open() first. Open the sink."
+            )
+        picture = self._painter.video_frame(frame.picture)
+        picture.time_base = self._clock.tick_seconds
+        ticks, duration_ticks = self._clock.stamp(frame)
+        picture.pts = ticks
+        self._durations[ticks] = duration_ticks
+        if self._written == 0:
+            self._begin_audio()
+        with self._disk_errors():
+            for packet in self._encoder.encode(picture):
+                self._mux_video(packet)
+        self._written += 1
+
+    def close(self) -> None:
+        """Finish the file and move it in place; without a single frame, leave no file.
+
+        Raises:
+            SinkError: the end could not be written, or another file has taken the name meanwhile; what there is is
+                then kept as a partial file.
+        """
+        if self._ended:
+            return
+        try:
+            self._finish(cut=False)
+            if self._written:
+                placing.move_into_place(self._temporary, self.path, overwrite=self._overwrite)
+                self._outputs.append(self.path)
+        except BaseException:
+            self._salvage()
+            raise
+        finally:
+            self._ended = True
+        self._temporary.unlink(missing_ok=True)
+
+    def abort(self) -> None:
+        """End after a failure: keep what is playable as NAME.partial.EXT, leave no other file."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self._finish(cut=True)
+        except (SinkError, av.FFmpegError, OSError) as error:
+            self._notes.append(f"the end of {self.path.name} could not be written ({error})")
+        self._salvage()
+
+    @property
+    def _encoder(self) -> VideoCodecContext:
+        if self._video is None:
+            raise SinkError(f"output {self.path}: got no encoder; expected open() first. Open the sink.")
+        return self._video.codec_context
+
+    def _open_container(self, plan: EncoderPlan, stream: StreamFormat, full_range: bool) -> None:
+        options = {"avoid_negative_ts": "disabled"}
+        if plan.muxer in ("mp4", "mov"):
+            options["movie_timescale"] = str(_movie_timescale(self._clock.tick_seconds))
+        with self._disk_errors():
+            self._temporary.touch()
+            self._container = av.open(
+                str(self._temporary.absolute()), "w", format=plan.muxer, container_options=options
+            )
+        with self._encoder_errors(plan, stream):
+            self._video = _add_video(
+                self._container, plan, stream, self._clock.tick_seconds, full_range=full_range
+            )
+            self._video.codec_context.open()
+        if stream.audio_path is not None:
+            self._audio, notes = AudioTrack.attach(stream.audio_path, self._container)
+            self._notes.extend(notes)
+        with self._disk_errors():
+            self._container.start_encoding()
+
+    def _begin_audio(self) -> None:
+        if self._audio is not None and self._stream is not None:
+            self._audio.begin(
+                shift_seconds=self._clock.shift_seconds,
+                start_seconds=self._stream.start_seconds,
+                end_seconds=self._stream.end_seconds,
+            )
+
+    def _mux_video(self, packet: av.Packet[Any]) -> None:
+        if self._container is None or self._video is None:
+            return
+        packet.stream = self._video
+        packet.duration = self._durations.pop(packet.pts or 0, 0)
+        if self._audio is not None and packet.dts is not None:
+            self._audio.advance(self._container, float(packet.dts * self._clock.tick_seconds))
+        try:
+            self._container.mux_one(packet)
+        except av.FFmpegError as error:
+            # The muxer may stumble over queued sound only now, when a picture comes; see Note [Audio never kills ...].
+            if self._audio is None or self._audio.failed:
+                raise
+            self._audio.fail(error)
+
+    def _finish(self, *, cut: bool) -> None:
+        """Flush encoder and sound, write the trailer, and let go of everything, whatever fails on the way."""
+        try:
+            with self._disk_errors():
+                if self._written and self._container is not None:
+                    for packet in self._encoder.encode(None):
+                        self._mux_video(packet)
+                    if self._audio is not None:
+                        self._audio.finish(self._container, self._clock.end_seconds, cut=cut)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        container, self._container = self._container, None
+        audio, self._video, self._painter = self._audio, None, None
+        try:
+            if container is not None:
+                with self._disk_errors():
+                    container.close()
+        finally:
+            if audio is not None:
+                audio.close()
+
+    def _salvage(self) -> None:
+        """Keep the temporary file under the partial name where it can be played; remove it otherwise."""
+        if self._written and _is_playable(self._temporary):
+            partial = placing.partial_path(self.path)
+            try:
+                os.replace(self._temporary, partial)
+                self._outputs.append(partial)
+            except OSError as error:
+                self._notes.append(f"{partial.name} could not be made ({error.strerror})")
+        self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise placing.write_error(self.path, error) from error
+
+    @contextmanager
+    def _encoder_errors(self, plan: EncoderPlan, stream: StreamFormat) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, ValueError) as error:
+            width, height = stream.size_wh
+            raise SinkError(
+                f"encoder {plan.encoder} for {self.path.name}: got {width}x{height} {plan.pixel_format}, which it "
+                f"refuses ({getattr(error, 'strerror', None) or error}); expected a size it takes. "
+                f"Choose another codec or size."
+            ) from error
+
+
+class _Clock:
+    """Turns source times into output ticks: strictly rising, `start_seconds` at 0, never negative."""
+
+    def __init__(self, tick_seconds: Fraction, *, start_seconds: float, frame_rate: Fraction | None) -> None:
+        self.tick_seconds = tick_seconds
+        self.last_ticks = -1
+        self.notes: list[str] = []
+        self._shift_ticks = round(Fraction(start_seconds) / tick_seconds)
+        self._nominal_ticks = max(1, round(1 / (frame_rate * tick_seconds))) if frame_rate else None
+        self._last_duration = self._nominal_ticks or max(1, round(1 / (GUESSED_RATE * tick_seconds)))
+        self._started = False
+        self._mended = 0
+
+    @property
+    def shift_seconds(self) -> Fraction:
+        """How much earlier everything is written than the source's pts says."""
+        return self._shift_ticks * self.tick_seconds
+
+    @property
+    def end_seconds(self) -> float:
+        """Output time at which the last frame ends."""
+        return float((self.last_ticks + self._last_duration) * self.tick_seconds) if self._started else 0.0
+
+    def stamp(self, frame: Frame) -> tuple[int, int]:
+        """Return (pts, duration) of the frame in output ticks."""
+        ticks = round(frame.pts * frame.time_base / self.tick_seconds) - self._shift_ticks
+        if not self._started and ticks < 0:
+            self._move_start(ticks)
+            ticks = 0
+        if self._started and ticks <= self.last_ticks:
+            ticks = self.last_ticks + 1
+            self._mend()
+        self._last_duration = self._duration_ticks(frame, ticks)
+        self.last_ticks = ticks
+        self._started = True
+        return ticks, self._last_duration
+
+    def _duration_ticks(self, frame: Frame, ticks: int) -> int:
+        if frame.duration is not None and frame.duration > 0:
+            return max(1, round(frame.duration * frame.time_base / self.tick_seconds))
+        if self._nominal_ticks is not None:
+            return self._nominal_ticks
+        return ticks - self.last_ticks if self._started else self._last_duration
+
+    def _move_start(self, ticks: int) -> None:
+        self._shift_ticks += ticks
+        seconds = float(-ticks * self.tick_seconds)
+        self.notes.append(
+            f"times start {seconds:.3f} s before 0, so picture and sound were moved by that much"
+        )
+
+    def _mend(self) -> None:
+        if not self._mended:
+            self.notes.append(
+                "some frames came with a time that did not rise; they were put one tick after the last"
+            )
+        self._mended += 1
+
+
+def _tick_seconds(time_base: Fraction) -> Fraction:
+    """Return the output's tick: the source's time base, in units of 1/n, no finer than a millionth of a second."""
+    return Fraction(1, min(time_base.denominator, FINEST_TICKS_A_SECOND))
+
+
+def _movie_timescale(tick_seconds: Fraction) -> int:
+    """Return the time scale of the whole movie, so that edits fall on the ticks that the muxer gives the track."""
+    scale = tick_seconds.denominator
+    while scale < 10_000:
+        scale *= 2
+    return scale
+
+
+def _add_video(
+    container: OutputContainer,
+    plan: EncoderPlan,
+    stream: StreamFormat,
+    tick_seconds: Fraction,
+    *,
+    full_range: bool,
+) -> VideoStream:
+    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings to stderr otherwise
+    rate = (stream.frame_rate or GUESSED_RATE).limit_denominator(100_000)
+    video = container.add_stream(plan.encoder, rate=rate, options=dict(plan.options), time_base=tick_seconds)
+    if not isinstance(video, VideoStream):
+        raise ValueError(f"{plan.encoder} is not a video encoder")
+    encoder = video.codec_context
+    encoder.width, encoder.height = stream.size_wh
+    encoder.pix_fmt = plan.pixel_format
+    encoder.thread_count = plan.thread_count
+    encoder.color_range = FULL_RANGE if full_range else LIMITED_RANGE
+    encoder.colorspace = MATRIX_CODES[stream.matrix]
+    encoder.color_primaries = PRIMARIES_CODES[stream.matrix]
+    encoder.color_trc = TRANSFER_CODES[stream.matrix]
+    if plan.codec_tag is not None:
+        encoder.codec_tag = plan.codec_tag
+    if plan.codec == "vp9" and plan.pixel_format == "yuva420p":
+        video.metadata["alpha_mode"] = "1"
+    return video
+
+
+def _is_playable(path: Path) -> bool:
+    """Find out whether the first picture of the file can be decoded."""
+    try:
+        with av.open(str(path.absolute())) as container:
+            return next(iter(container.decode(video=0)), None) is not None
+    except (av.FFmpegError, OSError, IndexError):
+        return False
