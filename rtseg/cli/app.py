@@ -24,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: half the start time, and readable on 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
