@@ -1,0 +1,103 @@
+"""Colours and names of classes: the Cityscapes palette, hex colours, and distinct colours for any other class set.
+
+Source: M. Cordts et al., The Cityscapes Dataset, 2016, arXiv 1604.01685 (names and colours of the 19 train classes).
+"""
+
+from __future__ import annotations
+
+import colorsys
+from typing import Final, TypeAlias
+
+from rtseg.errors import ConfigError
+
+Color: TypeAlias = tuple[int, int, int]
+"""Red, green, blue, 0..255."""
+
+CITYSCAPES: Final[dict[str, Color]] = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
+"""The 19 train classes in the order of their train ids, with the colours of the data set."""
+
+CITYSCAPES_CLASSES: Final[tuple[str, ...]] = tuple(CITYSCAPES)
+CITYSCAPES_PALETTE: Final[tuple[Color, ...]] = tuple(CITYSCAPES.values())
+
+PERSON_CLASSES: Final[tuple[str, ...]] = ("background", "person")
+PERSON_PALETTE: Final[tuple[Color, ...]] = ((40, 44, 52), (0, 168, 255))
+
+BACKGROUND_NAMES: Final[frozenset[str]] = frozenset({"background", "void", "unlabeled", "unlabelled"})
+"""Names that mean "nothing": not tinted, outlined or listed unless they are asked for."""
+
+_DARK: Final[Color] = (40, 44, 52)
+_GOLDEN: Final[float] = 0.618033988749895
+
+
+def parse_hex(text: str, *, what: str = "color") -> Color:
+    """Return the colour of "#rrggbb" or "#rgb"; the hash may be left out."""
+    digits = text.strip().removeprefix("#")
+    if len(digits) == 3:
+        digits = "".join(2 * digit for digit in digits)
+    try:
+        if len(digits) != 6:
+            raise ValueError
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        raise ConfigError(f"{what}: got {text!r}; expected #rrggbb such as #00ff00. Give such a colour.") from None
+    return red, green, blue
+
+
+def to_hex(color: Color) -> str:
+    """Return the colour as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def distinct_palette(class_count: int) -> tuple[Color, ...]:
+    """Return `class_count` colours that are easy to tell apart; the same ones at every call."""
+    return tuple(_distinct_color(index) for index in range(class_count))
+
+
+def default_palette(classes: tuple[str, ...]) -> tuple[Color, ...]:
+    """Return the usual colours of the classes: Cityscapes by name, dark for the background, else distinct ones."""
+    if classes == PERSON_CLASSES:
+        return PERSON_PALETTE
+    return tuple(_usual_color(name, index) for index, name in enumerate(classes))
+
+
+def check_palette(palette: tuple[Color, ...], classes: tuple[str, ...]) -> tuple[Color, ...]:
+    """Return the palette, or raise ConfigError when it does not fit the classes."""
+    if len(palette) != len(classes):
+        raise ConfigError(
+            f"palette: got {len(palette)} colours for {len(classes)} classes; expected one a class. Mend the card."
+        )
+    return palette
+
+
+def _usual_color(name: str, index: int) -> Color:
+    if name in BACKGROUND_NAMES:
+        return _DARK
+    return CITYSCAPES.get(name, _distinct_color(index))
+
+
+def _distinct_color(index: int) -> Color:
+    # Steps of the golden ratio never come close to an earlier hue; three tones keep neighbours apart even so.
+    hue = (0.58 + index * _GOLDEN) % 1.0
+    saturation, value = ((0.80, 0.95), (0.60, 1.00), (0.90, 0.75))[index % 3]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)

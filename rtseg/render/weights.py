@@ -1,0 +1,70 @@
+"""Weights from a segmentation: one byte a class, looked up at network size, smoothed, and scaled to a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rtseg import geometry
+from rtseg.types import FloatArray, Segmentation, UInt8Array
+
+EDGE_SPREAD_PX: Final[float] = 0.87
+"""Standard deviation, in network pixels, of a class edge after smoothing and bilinear scaling."""
+
+
+def weight_bytes(weights: Sequence[float]) -> UInt8Array:
+    """Return the weights 0..1 of the classes as bytes, uint8 [K]."""
+    return np.rint(np.clip(np.asarray(weights, np.float64), 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def premultiplied_bytes(weights: UInt8Array, values: Sequence[int]) -> UInt8Array:
+    """Return weight times value of every class, rounded down so that no weight means no colour; uint8 [K]."""
+    return (weights.astype(np.uint16) * np.asarray(values, np.uint16) // 255).astype(np.uint8)
+
+
+class Mask:
+    """The mask of one frame at network size, ready for look-ups.
+
+    Labels are turned into weights, then smoothed with (1 2 1)/4 both ways, so that edges come out antialiased instead
+    of as stairs. A matte has its soft edge already and runs, in a straight line, from the weight of class 0 to that
+    of class 1.
+    """
+
+    def __init__(self, result: Segmentation) -> None:
+        self.is_matte = result.is_matte
+        self.size_wh = result.network_size_wh
+        labels = result.network_labels
+        self._bytes: UInt8Array = labels if labels is not None else _matte(result)
+
+    def look_up(self, class_bytes: UInt8Array) -> UInt8Array:
+        """Return the byte of every network pixel's class, uint8 [h, w], smoothed; classes without one have 0."""
+        small = np.asarray(cv2.LUT(self._bytes, lookup_table(class_bytes, is_matte=self.is_matte)), np.uint8)
+        return small if self.is_matte else np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
+
+    def scaled(self, class_bytes: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+        """Return the smoothed bytes at another size."""
+        return geometry.resize_linear(self.look_up(class_bytes), size_wh)
+
+    def scale_to(self, size_wh: tuple[int, int]) -> float:
+        """Return how many frame pixels a network pixel is wide, the mean of both directions."""
+        across, down = size_wh[0] / self.size_wh[0], size_wh[1] / self.size_wh[1]
+        return float(np.sqrt(across * down))
+
+
+def lookup_table(class_bytes: UInt8Array, *, is_matte: bool) -> UInt8Array:
+    """Return the table from mask byte to weight, uint8 [256]."""
+    if is_matte:
+        first, second = (float(byte) for byte in class_bytes[:2])
+        ramp: FloatArray = np.linspace(first, second, 256, dtype=np.float32)
+        return np.rint(ramp).astype(np.uint8)
+    table = np.zeros(256, np.uint8)
+    table[: len(class_bytes)] = class_bytes
+    return table
+
+
+def _matte(result: Segmentation) -> UInt8Array:
+    matte = result.network_alpha
+    return np.zeros((1, 1), np.uint8) if matte is None else matte
