@@ -89,12 +89,13 @@ class AudioTrack:
         sound = source.streams.audio[0]
         if sound.codec_context is None:
             return None, [f"the audio of {path.name} was left out: its codec is unknown here"]
-        codec_name = sound.codec_context.name
+        codec_name = sound.codec_context.codec.canonical_name
         if _holds(container.format.name, path):
             target = container.add_stream_from_template(sound)
             return cls(source, sound, target, copied=True), []
         target = _add_encoder(container, sound)
-        note = f"audio re-encoded from {codec_name} to {target.codec_context.name}: {_home(container)} cannot hold it"
+        new_name = target.codec_context.codec.canonical_name
+        note = f"audio re-encoded from {codec_name} to {new_name}: {_home(container)} cannot hold it"
         return cls(source, sound, target, copied=False), [note]
 
     def begin(self, *, shift_seconds: Fraction, start_seconds: float, end_seconds: float | None) -> None:
