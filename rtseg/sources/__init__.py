@@ -1,1 +1,92 @@
-"""Where frames come from: files, folders of images, cameras and synthetic scenes."""
+"""Where frames come from: files, folders of images, cameras and synthetic scenes.
+
+Importing this package loads no decoder; `open_source` loads the one that a source needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from rtseg.errors import ConfigError, SourceError
+from rtseg.sources.base import Source, SourceCounters, SourceInfo, SourceKind
+from rtseg.sources.naming import IMAGE_SUFFIXES, check_exists
+from rtseg.sources.options import check_options, parse_options
+
+__all__ = ["Source", "SourceCounters", "SourceInfo", "SourceKind", "open_source"]
+
+_SCHEME: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_CAMERA: Final = re.compile(r"^(\d{1,3}|/dev/video\d+)$")
+
+
+def open_source(spec: str | Path | int | Source, **options: object) -> Source:
+    """Return the source that `spec` names, described but not yet opened.
+
+    Args:
+        spec: a video file, a picture, a folder or a glob of pictures; `0`, `/dev/video0` or `camera:NAME`;
+            `synthetic:street` or `synthetic:desk`, with options such as `?size=640x360&fps=30&seed=1&seconds=5`;
+            or a source, which is returned as it is.
+        options: keyword arguments of the source, such as `start_seconds` of a file or `size_wh` of a camera.
+
+    Raises:
+        ConfigError: a spec or an option that cannot be right.
+        SourceError: nothing is there, or it is a network stream, which is not supported yet.
+    """
+    if isinstance(spec, Source):
+        if options:
+            raise ConfigError(
+                f"source: got a source object and options {', '.join(sorted(options))}; expected one or the other. "
+                "Give the options when the source is made."
+            )
+        return spec
+    text = str(spec)
+    if not text.strip():
+        raise ConfigError("source: got an empty name; expected a file, a folder, a camera or a scene. Name one.")
+    scheme = _SCHEME.match(text)
+    if scheme and isinstance(spec, str):
+        raise SourceError(
+            f"{scheme[1]}:// source: network streams are not supported yet; they come in a later release. "
+            "Give a file or a camera."
+        )
+    kind, argument, written = _kind_of(text)
+    maker = _maker_of(kind)
+    asked = {**parse_options(written, what=text), **parse_options(options, what=text)}
+    check_options(maker, asked, what=text)
+    return maker(argument, **asked)
+
+
+def _kind_of(text: str) -> tuple[SourceKind, str, dict[str, str]]:
+    """Return kind, what to open, and the options written behind a question mark."""
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in ("synthetic", "camera"):
+        name, _, query = rest.partition("?")
+        written = dict(parse_qsl(query, keep_blank_values=True))
+        return ("synthetic" if prefix == "synthetic" else "camera"), name, written
+    path = Path(text)
+    if _CAMERA.match(text) and not path.is_file():
+        return "camera", text, {}
+    if not path.exists() and any(mark in text for mark in "*?["):
+        return "images", text, {}
+    check_exists(path)
+    return ("images" if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES else "file"), text, {}
+
+
+def _maker_of(kind: SourceKind) -> Callable[..., Source]:
+    if kind == "camera":
+        from rtseg.sources.camera import CameraSource
+
+        return CameraSource
+    if kind == "images":
+        from rtseg.sources.images import ImagesSource
+
+        return ImagesSource
+    if kind == "synthetic":
+        from rtseg.sources.synthetic import SyntheticSource
+
+        return SyntheticSource
+    from rtseg.sources.file import FileSource
+
+    return FileSource
