@@ -1,0 +1,163 @@
+"""A drive along an endless street, with the class of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from rtseg.scenes.canvas import Canvas
+from rtseg.scenes.inputs import checked_seed, checked_size, checked_time
+from rtseg.scenes.street_ground import Ground, Horizon
+from rtseg.scenes.street_houses import Houses
+from rtseg.scenes.street_plan import LOOP_M, REFERENCE_WH, View, choose_mood, choose_strips
+from rtseg.scenes.street_roadside import Roadside
+from rtseg.scenes.street_vehicles import Traffic
+from rtseg.scenes.street_walkers import Walkers
+from rtseg.types import UInt8Array
+
+_NOISE_PX = 512
+
+
+class StreetScene:
+    """A camera that drives along a street; the seed decides light, layout and traffic.
+
+    Threading: an instance keeps no state between pictures; several threads may render.
+    """
+
+    classes: tuple[str, ...] = (
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    )  # fmt: skip
+
+    def __init__(self, *, size_wh: tuple[int, int] = (960, 540), seed: int = 0) -> None:
+        """Build the street of a seed.
+
+        Args:
+            size_wh: width and height of the pictures, 16..8192 pixels.
+            seed: whole number >= 0.
+
+        Raises:
+            ConfigError: the size or the seed is none.
+        """
+        self.size_wh = checked_size(size_wh)
+        self.seed = checked_seed(seed)
+        random = np.random.default_rng((self.seed, 7919))
+        self._mood = choose_mood(random, self.seed)
+        self._strips = choose_strips(random, self.seed)
+        self._speed_m_s = float(random.uniform(7.0, 13.0))
+        self._focal_px = float(random.uniform(680, 860))
+        self._camera_y_m = float(random.uniform(1.25, 1.95))
+        self._horizon = float(random.uniform(-0.03, 0.04))
+        self._bend = 0.0 if random.uniform() < 0.35 else float(random.uniform(-0.0011, 0.0011))
+        self._start_m = float(random.uniform(0, LOOP_M))
+        self._lane_m = self._strips.lane_m * 0.5 if self._strips.lanes_each_way > 1 else self._strips.road_half_m * 0.42
+        self._horizon_layer = Horizon(random, self._mood)
+        self._ground = Ground(random, self._strips, self._mood)
+        self._houses = Houses(random, self._strips, self._mood)
+        self._roadside = Roadside(random, self._strips, self._mood, self._ground.crossings_m)
+        self._traffic = Traffic(random, self._strips, self._mood, self._speed_m_s)
+        self._walkers = Walkers(random, self._strips, self._mood)
+        self._tone = _tone_curve(self._mood.gamma)
+        self._filter = _lens(self.size_wh, self._mood.tint)
+        self._noise = random.integers(0, 7, (_NOISE_PX, _NOISE_PX, 3), np.uint8)
+
+    def render(self, time_seconds: float) -> UInt8Array:
+        """Return the picture at that time, rgb uint8 [H, W, 3].
+
+        Raises:
+            ConfigError: the time is negative or not finite.
+        """
+        return self._paint(checked_time(time_seconds), with_labels=False).rgb
+
+    def render_with_labels(self, time_seconds: float) -> tuple[UInt8Array, UInt8Array]:
+        """Return the picture, rgb uint8 [H, W, 3], and the index into `classes` of every pixel, uint8 [H, W].
+
+        Raises:
+            ConfigError: the time is negative or not finite.
+        """
+        canvas = self._paint(checked_time(time_seconds), with_labels=True)
+        return canvas.rgb, canvas.labels if canvas.labels is not None else np.zeros(canvas.rgb.shape[:2], np.uint8)
+
+    def _paint(self, time_seconds: float, *, with_labels: bool) -> Canvas:
+        canvas = Canvas(self.size_wh, with_labels=with_labels)
+        view = self._view(time_seconds)
+        self._horizon_layer.draw(canvas, view, time_seconds)
+        self._ground.draw(canvas, view)
+        for _, draw in sorted(self._things(canvas, view, time_seconds), key=lambda thing: -thing[0]):
+            draw()
+        self._develop(canvas, time_seconds)
+        return canvas
+
+    def _view(self, time_seconds: float) -> View:
+        """Return the camera at that time: it rolls on, sways in its lane and nods a little."""
+        width, height = self.size_wh
+        scale = max(width / REFERENCE_WH[0], height / REFERENCE_WH[1])
+        nod = 1.1 * np.sin(2.3 * time_seconds) + 0.6 * np.sin(5.1 * time_seconds + 1.0)
+        return View(
+            size_wh=self.size_wh,
+            scale=scale,
+            focal_px=self._focal_px * scale,
+            horizon_px=height / 2 + (self._horizon * REFERENCE_WH[1] + float(nod)) * scale,
+            middle_px=width / 2 + 3.0 * scale * float(np.sin(0.31 * time_seconds)),
+            camera_x_m=self._lane_m + 0.18 * float(np.sin(0.43 * time_seconds)),
+            camera_y_m=self._camera_y_m,
+            camera_z_m=(self._start_m + self._speed_m_s * time_seconds) % LOOP_M,
+            bend=self._bend,
+        )
+
+    def _things(self, canvas: Canvas, view: View, time_seconds: float) -> list[tuple[float, Callable[[], None]]]:
+        """Return everything that stands up: its distance, and how to draw it."""
+        things: list[tuple[float, Callable[[], None]]] = []
+        for house in self._houses.houses:
+            far = view.ahead(house.near_m) + house.length_m
+            things.append((far, lambda house=house: self._houses.draw(canvas, view, house)))  # type: ignore[misc]
+        for plant in self._roadside.plants:
+            things.append((view.ahead(plant.z_m), lambda plant=plant: self._roadside.draw_plant(canvas, view, plant, time_seconds)))  # type: ignore[misc]
+        for post in self._roadside.posts:
+            things.append((view.ahead(post.z_m), lambda post=post: self._roadside.draw_post(canvas, view, post, time_seconds)))  # type: ignore[misc]
+        for vehicle in self._traffic.vehicles:
+            z = self._traffic.distance(view, vehicle, time_seconds)
+            things.append((z, lambda vehicle=vehicle, z=z: self._traffic.draw(canvas, view, vehicle, z)))  # type: ignore[misc]
+        for walker in self._walkers.walkers:
+            z = view.ahead(walker.z_m + walker.speed_m_s * time_seconds)
+            things.append((z, lambda walker=walker, z=z: self._walkers.draw(canvas, view, walker, z, time_seconds)))  # type: ignore[misc]
+        return things
+
+    def _develop(self, canvas: Canvas, time_seconds: float) -> None:
+        """Apply light, lens and sensor noise."""
+        rgb = canvas.rgb
+        cv2.LUT(rgb, self._tone, dst=rgb)
+        cv2.multiply(rgb, self._filter, dst=rgb, scale=1 / 255)
+        add_noise(rgb, self._noise, self.seed, time_seconds)
+
+
+def add_noise(rgb: UInt8Array, noise: UInt8Array, seed: int, time_seconds: float) -> None:
+    """Add sensor noise in place: a tile of noise, laid out anew for every moment."""
+    random = np.random.default_rng((seed, int(time_seconds * 1e6)))
+    side = noise.shape[0]
+    y, x = (int(value) for value in random.integers(0, side, 2))
+    tile = np.roll(noise, (y, x), (0, 1))
+    mean = np.full((1, 1, 3), 3, np.uint8)
+    height, width = rgb.shape[:2]
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            region = rgb[top : top + side, left : left + side]
+            patch = tile[: region.shape[0], : region.shape[1]]
+            cv2.subtract(region, np.broadcast_to(mean, region.shape).copy(), dst=region)
+            cv2.add(region, patch, dst=region)
+
+
+def _tone_curve(gamma: float) -> UInt8Array:
+    """Return a table of 256 brightnesses, uint8 [1, 256]."""
+    return np.asarray(255 * (np.arange(256) / 255.0) ** gamma + 0.5, dtype=np.uint8)[None]
+
+
+def _lens(size_wh: tuple[int, int], tint: tuple[float, float, float]) -> UInt8Array:
+    """Return what the lens lets through, 255 is all, rgb uint8 [H, W, 3]."""
+    width, height = size_wh
+    x = ((np.arange(width) + 0.5) / width * 2 - 1).astype(np.float32)
+    y = ((np.arange(height) + 0.5) / height * 2 - 1).astype(np.float32)
+    fall = 1 - 0.1 * (x[None, :] ** 2 + y[:, None] ** 2) ** 1.5 / 2.83
+    return np.asarray(fall[..., None] * np.array(tint, np.float32), dtype=np.uint8)

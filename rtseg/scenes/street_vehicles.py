@@ -1,0 +1,337 @@
+"""Cars, a bus and a truck: side profiles drawn out to their width, shaded face by face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rtseg.scenes import textures
+from rtseg.scenes.canvas import Canvas, Colour, Points, mixed, shaded
+from rtseg.scenes.street_plan import BUS, CAR, LOOP_M, TRUCK, Mood, Strips, View
+
+SMALLEST_CAR_PX = 26.0
+SMALLEST_LORRY_PX = 36.0
+_PAINTS: tuple[Colour, ...] = (
+    (196, 30, 34), (34, 70, 150), (232, 232, 230), (150, 154, 158), (38, 40, 44), (226, 176, 34), (36, 96, 74),
+    (120, 30, 46), (88, 130, 176), (206, 196, 178), (224, 98, 36),
+)  # fmt: skip
+_GLASS: Colour = (44, 54, 66)
+_PLASTIC: Colour = (40, 42, 44)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A vehicle's side profile from tail to nose: along, up, half width (metres), and what covers the face to the next."""
+
+    profile: tuple[tuple[float, float, float, str], ...]
+    panes: tuple[tuple[tuple[float, float], ...], ...]
+    """Side windows: corners along and up."""
+    wheels_m: tuple[float, ...]
+    wheel_radius_m: float
+    label: int
+    length_m: float
+    width_m: float
+    height_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """One vehicle and how it moves."""
+
+    shape: Shape
+    paint: Colour
+    x_m: float
+    z_m: float
+    """Along the street at time 0; for a vehicle ahead: its mean distance from the camera."""
+    speed_m_s: float
+    ahead: bool
+    """It keeps its distance to the camera, more or less."""
+    oncoming: bool
+    phase: float
+
+
+_SEDAN = Shape(
+    ((0.06, 0.26, 0.80, "plastic"), (0.0, 0.5, 0.88, "paint"), (0.08, 0.92, 0.88, "paint"), (0.62, 0.98, 0.84, "glass"),
+     (1.35, 1.42, 0.64, "paint"), (2.35, 1.44, 0.64, "glass"), (3.1, 0.98, 0.84, "paint"), (4.15, 0.8, 0.84, "paint"),
+     (4.4, 0.52, 0.86, "plastic"), (4.3, 0.26, 0.78, "under")),
+    (((0.85, 0.99), (1.4, 1.34), (1.85, 1.36), (1.85, 0.99)), ((1.95, 0.99), (1.95, 1.36), (2.3, 1.35), (2.85, 0.99))),
+    (0.85, 3.5), 0.33, CAR, 4.4, 1.78, 1.44,
+)  # fmt: skip
+_HATCH = Shape(
+    ((0.06, 0.26, 0.80, "plastic"), (0.0, 0.52, 0.87, "paint"), (0.1, 0.96, 0.86, "glass"), (0.42, 1.46, 0.66, "paint"),
+     (2.0, 1.5, 0.66, "glass"), (2.75, 1.0, 0.84, "paint"), (3.6, 0.84, 0.84, "paint"), (3.85, 0.52, 0.84, "plastic"),
+     (3.75, 0.26, 0.76, "under")),
+    (((0.35, 1.0), (0.55, 1.4), (1.3, 1.42), (1.3, 1.0)), ((1.4, 1.0), (1.4, 1.42), (1.95, 1.42), (2.5, 1.0))),
+    (0.7, 3.05), 0.32, CAR, 3.85, 1.74, 1.5,
+)  # fmt: skip
+_WAGON = Shape(
+    ((0.06, 0.3, 0.84, "plastic"), (0.0, 0.6, 0.92, "paint"), (0.06, 1.05, 0.92, "glass"), (0.36, 1.66, 0.74, "paint"),
+     (2.6, 1.7, 0.74, "glass"), (3.3, 1.12, 0.9, "paint"), (4.3, 0.98, 0.9, "paint"), (4.6, 0.58, 0.9, "plastic"),
+     (4.5, 0.3, 0.82, "under")),
+    (((0.35, 1.1), (0.55, 1.6), (1.2, 1.62), (1.2, 1.1)), ((1.3, 1.1), (1.3, 1.62), (2.0, 1.62), (2.0, 1.1)),
+     ((2.1, 1.1), (2.1, 1.62), (2.5, 1.6), (3.05, 1.1))),
+    (0.9, 3.7), 0.37, CAR, 4.6, 1.86, 1.7,
+)  # fmt: skip
+_BUS = Shape(
+    ((0.05, 0.35, 1.22, "plastic"), (0.0, 0.8, 1.25, "paint"), (0.0, 1.55, 1.25, "glass"), (0.04, 2.55, 1.23, "paint"),
+     (0.2, 3.1, 1.18, "paint"), (10.4, 3.1, 1.18, "paint"), (10.75, 2.75, 1.22, "glass"), (10.85, 1.2, 1.25, "paint"),
+     (10.85, 0.6, 1.25, "plastic"), (10.75, 0.35, 1.22, "under")),
+    tuple(((z, 1.5), (z, 2.6), (z + 1.35, 2.6), (z + 1.35, 1.5)) for z in np.arange(0.4, 10.0, 1.5)),
+    (2.4, 8.4), 0.5, BUS, 10.85, 2.5, 3.1,
+)  # fmt: skip
+_TRUCK_BOX = Shape(
+    ((0.1, 0.55, 1.2, "plastic"), (0.0, 0.95, 1.25, "box"), (0.0, 3.5, 1.25, "box"), (6.3, 3.5, 1.25, "box"),
+     (6.3, 0.95, 1.25, "under")),
+    (), (1.3, 2.4), 0.5, TRUCK, 8.6, 2.5, 3.5,
+)  # fmt: skip
+_TRUCK_CAB = Shape(
+    ((6.45, 0.5, 1.16, "under"), (6.45, 2.8, 1.14, "paint"), (7.9, 2.75, 1.1, "glass"), (8.4, 1.6, 1.18, "paint"),
+     (8.5, 0.8, 1.2, "plastic"), (8.45, 0.4, 1.18, "under")),
+    (((7.1, 1.65), (7.1, 2.5), (7.8, 2.5), (8.15, 1.65)),), (7.6,), 0.5, TRUCK, 8.6, 2.4, 2.8,
+)  # fmt: skip
+
+
+class Traffic:
+    """All vehicles of a street."""
+
+    def __init__(self, random: np.random.Generator, strips: Strips, mood: Mood, speed_m_s: float) -> None:
+        """Choose the vehicles of one seed."""
+        self._mood = mood
+        self._shadow = textures.soft_box(48, 0.45)
+        self.vehicles = _choose(random, strips, speed_m_s)
+
+    def distance(self, view: View, vehicle: Vehicle, time_seconds: float) -> float:
+        """Return how far ahead of the camera the tail or nose that is nearer stands, in metres."""
+        if vehicle.ahead:
+            return vehicle.z_m * (1 + 0.3 * float(np.sin(0.23 * time_seconds + vehicle.phase)))
+        return view.ahead(vehicle.z_m + vehicle.speed_m_s * time_seconds)
+
+    def draw(self, canvas: Canvas, view: View, vehicle: Vehicle, z_m: float) -> None:
+        """Draw one vehicle whose nearer end is at that distance."""
+        shape = vehicle.shape
+        smallest = SMALLEST_CAR_PX if shape.label == CAR else SMALLEST_LORRY_PX
+        if view.reference_px(shape.width_m, z_m) < smallest or z_m + shape.length_m < 3.0:
+            return
+        self._throw_shadow(canvas, view, vehicle, z_m)
+        parts = [shape]
+        if shape.label == TRUCK:
+            parts = [_TRUCK_BOX, _TRUCK_CAB] if vehicle.oncoming else [_TRUCK_CAB, _TRUCK_BOX]
+        for part in parts:
+            _Body(self._mood, view, replace(vehicle, shape=part), z_m).draw(canvas)
+
+    def _throw_shadow(self, canvas: Canvas, view: View, vehicle: Vehicle, z_m: float) -> None:
+        half = vehicle.shape.width_m * 0.62
+        ends = np.array([[vehicle.x_m + x, 0, z] for x in (-half, half) for z in (z_m - 0.35, z_m + vehicle.shape.length_m)])
+        spots = view.project(ends)
+        lean = self._mood.sun * 0.25 * view.px_per_m(max(z_m, 3.0))
+        left, top, right, bottom = (*spots.min(axis=0), *spots.max(axis=0))
+        canvas.darken(self._shadow, (left - max(lean, 0), top, right - min(lean, 0), bottom + 0.1 * (bottom - top)), 0.35 + 0.45 * self._mood.shadow)
+
+
+class _Body:
+    """One vehicle at one moment: places its parts and draws them far to near."""
+
+    def __init__(self, mood: Mood, view: View, vehicle: Vehicle, z_m: float) -> None:
+        self._mood, self._view, self._vehicle, self._z_m = mood, view, vehicle, z_m
+        self._air = mood.air(z_m)
+        self._length_m = vehicle.shape.length_m
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw wheels, underside, the visible side, and the faces between the sides."""
+        shape, vehicle = self._vehicle.shape, self._vehicle
+        middle = vehicle.x_m - self._view.camera_x_m + 0.5 * self._view.bend * self._z_m**2
+        side = -1 if middle > 0 else 1
+        self._draw_tyres(canvas, -side)
+        self._draw_side(canvas, side, abs(middle) > shape.width_m / 2)
+        self._draw_faces(canvas)
+        if vehicle.oncoming:
+            self._draw_nose(canvas)
+        else:
+            self._draw_tail(canvas)
+
+    def _place(self, along_up_across: list[tuple[float, float, float]]) -> Points:
+        """Return where points of the vehicle (along from the tail, up, across) are seen."""
+        points = np.array(along_up_across, np.float64)
+        along = self._length_m - points[:, 0] if self._vehicle.oncoming else points[:, 0]
+        z = self._z_m + along
+        return self._view.project(np.stack([self._vehicle.x_m + points[:, 2], points[:, 1], z], axis=1))
+
+    def _tone(self, colour: Colour, light: float) -> Colour:
+        return mixed(shaded(colour, light), self._mood.haze, self._air)
+
+    def _draw_tyres(self, canvas: Canvas, side: int) -> None:
+        """Draw the wheels as seen from the near end, and the dark underneath."""
+        shape = self._vehicle.shape
+        half, low = shape.width_m / 2 * 0.96, shape.profile[0][1] + 0.05
+        ends = [z for z in shape.wheels_m]
+        nearest = max(ends) if self._vehicle.oncoming else min(ends)
+        dark = self._tone((22, 22, 24), 1.0)
+        under = [(nearest, low, -half), (nearest, low, half), (nearest, 0.16, half), (nearest, 0.16, -half)]
+        canvas.polygon(self._place(under), dark, shape.label)
+        for inner in (-half, half - 0.24):
+            tyre = [(nearest, low, inner), (nearest, low, inner + 0.24), (nearest, 0.0, inner + 0.24), (nearest, 0.0, inner)]
+            canvas.polygon(self._place(tyre), self._tone((30, 30, 32), 1.0), shape.label)
+
+    def _draw_side(self, canvas: Canvas, side: int, visible: bool) -> None:
+        """Draw the side that faces the road's middle: body, windows, wheels."""
+        shape = self._vehicle.shape
+        if not visible:
+            return
+        lit = 0.92 if side * self._mood.sun > 0 else 0.66
+        body = [(z, y, side * half) for z, y, half, _ in shape.profile]
+        colour = (226.0, 226.0, 222.0) if shape is _TRUCK_BOX else self._vehicle.paint
+        canvas.polygon(self._place(body), self._tone(colour, lit), shape.label)
+        low = shape.profile[0][1]
+        belt = low + 0.16 * (shape.height_m - low)
+        ends = (shape.profile[0][0] + 0.05, shape.profile[-1][0] - 0.05)
+        sill = [(ends[0], low, side * 0.97 * shape.width_m / 2), (ends[1], low, side * 0.97 * shape.width_m / 2),
+                (ends[1], belt, side * shape.width_m / 2), (ends[0], belt, side * shape.width_m / 2)]  # fmt: skip
+        canvas.polygon(self._place(sill), self._tone(colour, lit * 0.66))
+        for pane in shape.panes:
+            corners = [(z, y, side * (_half_width(shape, y) + 0.01)) for z, y in pane]
+            canvas.polygon(self._place(corners), self._tone(_GLASS, 1.0))
+            glint = [corners[1], corners[2], tuple(0.5 * (np.array(corners[0]) + corners[1]))]
+            canvas.polygon(self._place([(p[0], p[1], p[2]) for p in glint]), self._tone(mixed(_GLASS, self._mood.sky_low, 0.4), 1.0))
+        if shape is _TRUCK_BOX:
+            stripe = [(0.6, 1.5, side * 1.26), (5.7, 1.5, side * 1.26), (5.7, 2.3, side * 1.26), (0.6, 2.3, side * 1.26)]
+            canvas.polygon(self._place(stripe), self._tone(self._vehicle.paint, lit))
+        for wheel in shape.wheels_m:
+            self._draw_wheel(canvas, wheel, side * (shape.width_m / 2 - 0.02))
+
+    def _draw_wheel(self, canvas: Canvas, along_m: float, across_m: float) -> None:
+        radius = self._vehicle.shape.wheel_radius_m
+        angle = np.linspace(0, 2 * np.pi, 18, endpoint=False)
+        for share, tone in ((1.0, (26, 26, 28)), (0.62, (150, 152, 156)), (0.22, (70, 72, 76))):
+            rim = [(along_m + radius * share * c, radius + radius * share * s, across_m) for c, s in zip(np.cos(angle), np.sin(angle), strict=True)]
+            canvas.polygon(self._place(rim), self._tone(tone, 1.0), self._vehicle.shape.label if share == 1.0 else None)
+
+    def _draw_faces(self, canvas: Canvas) -> None:
+        """Draw the faces across the vehicle, from the far end to the near end."""
+        profile = self._vehicle.shape.profile
+        order = range(len(profile) - 1)
+        for index in order if self._vehicle.oncoming else reversed(order):
+            (z0, y0, w0, cover), (z1, y1, w1, _) = profile[index], profile[index + 1]
+            along, up = (z1 - z0), (y1 - y0)
+            length = float(np.hypot(along, up)) or 1.0
+            if self._faces_camera((z0, y0), (-up / length, along / length)):
+                light = 0.74 + 0.36 * max(0.0, along / length)
+                self._draw_face(canvas, ((z0, y0, w0), (z1, y1, w1)), cover, light)
+
+    def _faces_camera(self, spot: tuple[float, float], outward: tuple[float, float]) -> bool:
+        """Return True where a face through a spot of the profile, with that outward normal, is seen."""
+        along, up = spot
+        normal_z = -outward[0] if self._vehicle.oncoming else outward[0]
+        z = self._z_m + (self._length_m - along if self._vehicle.oncoming else along)
+        return -z * normal_z + (self._view.camera_y_m - up) * outward[1] > 0
+
+    def _draw_face(
+        self, canvas: Canvas, edge: tuple[tuple[float, float, float], tuple[float, float, float]], cover: str, light: float
+    ) -> None:
+        """Draw one face in two tones: glass mirrors the sky above, paint darkens towards its lower edge."""
+        (z0, y0, w0), (z1, y1, w1) = edge
+        colours: dict[str, Colour] = {
+            "paint": self._vehicle.paint, "glass": _GLASS, "plastic": mixed(_PLASTIC, self._vehicle.paint, 0.25),
+            "box": (226.0, 226.0, 222.0), "under": (24.0, 24.0, 26.0),
+        }  # fmt: skip
+        colour = colours[cover]
+        label = self._vehicle.shape.label
+        face = [(z0, y0, -w0), (z0, y0, w0), (z1, y1, w1), (z1, y1, -w1)]
+        canvas.polygon(self._place(face), self._tone(colour, light), label)
+        if cover == "under":
+            return
+        if cover == "glass":
+            inset = [_between(edge, 0.1, -0.9), _between(edge, 0.1, 0.9), _between(edge, 0.9, 0.9), _between(edge, 0.9, -0.9)]
+            canvas.polygon(self._place(face), self._tone(self._vehicle.paint, light * 0.9))
+            canvas.polygon(self._place(inset), self._tone(_GLASS, 1.1))
+            shine = [_between(edge, 0.1, -0.9), _between(edge, 0.9, -0.9), _between(edge, 0.9, 0.1), _between(edge, 0.1, -0.4)]
+            canvas.polygon(self._place(shine), self._tone(mixed(_GLASS, self._mood.sky_low, 0.38), 1.0))
+        else:
+            for share, tone in ((0.5, 0.9), (0.2, 0.76)):
+                low, top = (0.0, share) if y1 >= y0 else (1 - share, 1.0)
+                part = [_between(edge, low, -1), _between(edge, low, 1), _between(edge, top, 1), _between(edge, top, -1)]
+                canvas.polygon(self._place(part), self._tone(colour, light * tone))
+
+    def _draw_tail(self, canvas: Canvas) -> None:
+        """Draw tail lamps and number plate."""
+        shape = self._vehicle.shape
+        if shape is _TRUCK_CAB:
+            return
+        half, back = shape.width_m / 2, -0.02
+        low, top = (0.98, 1.3) if shape.label != CAR else (0.62, 0.84)
+        for x0, x1 in ((-half * 0.97, -half * 0.66), (half * 0.66, half * 0.97)):
+            lamp = [(back, low, x0), (back, low, x1), (back, top, x1), (back, top, x0)]
+            canvas.polygon(self._place(lamp), self._tone((190, 22, 26), 1.0))
+            glow = [(back, low + 0.05, x0 + 0.07), (back, low + 0.05, x1 - 0.05), (back, top - 0.08, x1 - 0.05), (back, top - 0.08, x0 + 0.07)]
+            canvas.polygon(self._place(glow), self._tone((255, 74, 58), 1.0))
+        plate = [(back, low - 0.1, -0.26), (back, low - 0.1, 0.26), (back, low + 0.04, 0.26), (back, low + 0.04, -0.26)]
+        canvas.polygon(self._place(plate), self._tone((240, 238, 226), 1.0))
+        if shape is _TRUCK_BOX:
+            for x in (-1.18, 0.0, 1.18):
+                seam = [(back, 1.0, x - 0.03), (back, 1.0, x + 0.03), (back, 3.42, x + 0.03), (back, 3.42, x - 0.03)]
+                canvas.polygon(self._place(seam), self._tone((128, 128, 126), 1.0))
+            band = [(back, 1.75, -1.1), (back, 1.75, 1.1), (back, 2.6, 1.1), (back, 2.6, -1.1)]
+            canvas.polygon(self._place(band), self._tone(self._vehicle.paint, 0.9))
+
+    def _draw_nose(self, canvas: Canvas) -> None:
+        """Draw head lamps, grille and number plate."""
+        shape = self._vehicle.shape
+        if shape is _TRUCK_BOX:
+            return
+        front = self._length_m + 0.02
+        half = shape.width_m / 2
+        low, top = (0.62, 0.76) if shape.label == CAR else (0.7, 1.0)
+        grille = [(front, low - 0.14, -half * 0.5), (front, low - 0.14, half * 0.5), (front, top - 0.06, half * 0.56), (front, top - 0.06, -half * 0.56)]
+        canvas.polygon(self._place(grille), self._tone((26, 28, 30), 1.0))
+        for x0, x1 in ((-half * 0.96, -half * 0.62), (half * 0.62, half * 0.96)):
+            lamp = [(front - 0.06, low, x0), (front, low, x1), (front - 0.05, top, x1), (front - 0.12, top, x0)]
+            shine: Colour = (255, 250, 226) if self._mood.lamps else (224, 230, 236)
+            canvas.polygon(self._place(lamp), self._tone(shine, 1.0))
+        plate = [(front, low - 0.24, -0.26), (front, low - 0.24, 0.26), (front, low - 0.12, 0.26), (front, low - 0.12, -0.26)]
+        canvas.polygon(self._place(plate), self._tone((240, 238, 226), 1.0))
+
+
+def _half_width(shape: Shape, up_m: float) -> float:
+    """Return the half width of a vehicle's side at that height."""
+    points = sorted((y, half) for _, y, half, _ in shape.profile)
+    return float(np.interp(up_m, [p[0] for p in points], [p[1] for p in points]))
+
+
+def _between(
+    edge: tuple[tuple[float, float, float], tuple[float, float, float]], share: float, across: float
+) -> tuple[float, float, float]:
+    """Return a point of a face: share of the way from its first to its second edge, across -1..1."""
+    (z0, y0, w0), (z1, y1, w1) = edge
+    return (z0 + (z1 - z0) * share, y0 + (y1 - y0) * share, across * (w0 + (w1 - w0) * share))
+
+
+def _choose(random: np.random.Generator, strips: Strips, speed_m_s: float) -> list[Vehicle]:
+    """Return vehicles ahead, oncoming and parked; one bus or truck goes ahead and one comes towards us."""
+    lanes = [(lane + 0.5) * strips.lane_m for lane in range(strips.lanes_each_way)]
+    if strips.lanes_each_way == 1:
+        lanes = [strips.road_half_m * 0.42]
+    lorry = _BUS if random.uniform() < 0.5 else replace(_TRUCK_BOX, wheels_m=(1.3, 2.4, 7.6))
+    shapes = (_SEDAN, _HATCH, _WAGON)
+
+    def paint() -> Colour:
+        return shaded(_PAINTS[int(random.integers(len(_PAINTS)))], float(random.uniform(0.85, 1.05)))
+
+    def make(shape: Shape, x: float, z: float, speed: float, ahead: bool, oncoming: bool) -> Vehicle:
+        return Vehicle(shape, paint(), x, z, speed, ahead, oncoming, float(random.uniform(0, 6.28)))
+
+    def any_car() -> Shape:
+        return shapes[int(random.integers(3))]
+
+    vehicles = [make(any_car(), lanes[0], float(random.uniform(13, 19)), 0, True, False)]
+    vehicles.append(make(lorry, lanes[-1], float(random.uniform(22, 30)), 0, True, False))
+    if len(lanes) == 1:
+        vehicles[-1] = replace(vehicles[-1], z_m=34.0, phase=vehicles[0].phase)
+    spacing = float(random.uniform(24, 38))
+    backwards = -float(random.uniform(5, 9))
+    lane_start = random.uniform(0, 20, len(lanes))
+    for lane, x in enumerate(lanes):
+        for number, z in enumerate(np.arange(lane_start[lane], LOOP_M - spacing, spacing)):
+            big = (number + lane) % 4 == 1
+            vehicles.append(make(lorry if big else any_car(), -x, float(z), backwards * (1 + 0.0 * lane), False, True))
+    del speed_m_s
+    return vehicles
