@@ -112,12 +112,16 @@ def _driving_painters(
     ]
     painters: list[Painter] = [TintPainter(weights, colors)]
     if effect.outlines:
-        groups, road = driving.group_codes(classes, indices), driving.drivable_codes(classes)
-        white, green = driving.OUTLINE_COLOR, driving.DRIVABLE_LINE_COLOR
-        painters += [
-            OutlinePainter(groups, width_px=1.2, color=white, palette=colors, opacity=0.55),
-            OutlinePainter(road, width_px=2.4, color=green, palette=colors, opacity=0.9),
-        ]
+        outline = OutlinePainter(
+            driving.group_codes(classes, indices),
+            width_px=driving.OUTLINE_WIDTH_PX,
+            color=driving.OUTLINE_COLOR,
+            palette=colors,
+            opacity=driving.OUTLINE_OPACITY,
+            bold=driving.drivable_indices(classes, indices),
+            bold_width_px=driving.DRIVABLE_WIDTH_PX,
+        )
+        painters.append(outline)
     if effect.legend:
         painters.append(LegendPainter(classes, colors, indices))
     if effect.hud:

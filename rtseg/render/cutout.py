@@ -20,11 +20,10 @@ from rtseg.render.background import box_side, shrunk
 from rtseg.render.painter import Shot, StatelessPainter
 from rtseg.render.planes import Canvas
 from rtseg.render.weights import weight_bytes
-from rtseg.types import FloatArray, UInt8Array
+from rtseg.types import UInt8Array
 
 _SPREAD: Final[float] = 0.008
 """How far the subject's colour is carried, as a standard deviation in heights of the frame."""
-_CELL_PX: Final[int] = 2
 _TINY: Final[float] = 1e-4
 
 
@@ -47,23 +46,28 @@ class CutoutPainter(StatelessPainter):
 def foreground(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """Return the subject's own colours, rgb uint8 [H, W, 3]; equal to `rgb` where alpha is 255."""
     size_wh = (rgb.shape[1], rgb.shape[0])
-    inside, outside = (_spread_colors(rgb, part) for part in (alpha, np.asarray(cv2.bitwise_not(alpha), np.uint8)))
-    share = (alpha.astype(np.float32) / np.float32(255))[..., None]
-    near_inside, near_outside = geometry.resize_linear(inside, size_wh), geometry.resize_linear(outside, size_wh)
-    rest = rgb.astype(np.float32) - share * near_inside - (1 - share) * near_outside
-    estimate = np.clip(near_inside + share * rest, 0, 255)
-    return np.where(share >= 1, rgb, np.rint(estimate).astype(np.uint8))
+    inside, outside = (
+        geometry.resize_linear(_spread_colors(rgb, part), size_wh)
+        for part in (alpha, np.asarray(cv2.bitwise_not(alpha), np.uint8))
+    )
+    colors = np.asarray(cv2.copyTo(rgb, cv2.inRange(alpha, 255.0, 255.0), inside.copy()), np.uint8)
+    soft = np.nonzero((alpha > 0) & (alpha < 255))
+    share = alpha[soft].astype(np.float32)[:, None] / np.float32(255)
+    rest = rgb[soft] - share * inside[soft] - (1 - share) * outside[soft]
+    colors[soft] = np.rint(np.clip(inside[soft] + share * rest, 0, 255)).astype(np.uint8)
+    return colors
 
 
-def _spread_colors(rgb: UInt8Array, part: UInt8Array) -> FloatArray:
-    """Return the mean colour of the nearby pixels that belong to the part, float32 [h, w, 3]; 0 where none is near."""
+def _spread_colors(rgb: UInt8Array, part: UInt8Array) -> UInt8Array:
+    """Return the mean colour of the nearby pixels that belong to the part, uint8 [h, w, 3]; 0 where none is near."""
     height, width = part.shape
-    cells_wh = (-(-width // _CELL_PX), -(-height // _CELL_PX))
+    cell_px = 2 if height < 480 else 4
+    cells_wh = (-(-width // cell_px), -(-height // cell_px))
     weight = shrunk(part, cells_wh).astype(np.float32)[..., None] / np.float32(255)
     # Squared: a cell that is half of the other side says less than half about this one.
     weight = weight * weight
     stack = np.dstack([shrunk(rgb, cells_wh).astype(np.float32) * weight, weight])
-    side = box_side(_SPREAD * height / _CELL_PX)
+    side = box_side(_SPREAD * height / cell_px)
     for _ in range(2):
         stack = cv2.blur(stack, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(stack[..., :3] / np.maximum(stack[..., 3:], _TINY), np.float32)
+    return np.asarray(np.rint(stack[..., :3] / np.maximum(stack[..., 3:], _TINY)), np.uint8)

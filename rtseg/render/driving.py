@@ -10,22 +10,23 @@ from rtseg.render.palette import BACKGROUND_NAMES, Color
 
 DRIVABLE_COLOR: Final[Color] = (30, 205, 110)
 """The drivable area is green, whatever the palette says: it is the one thing to see at a glance."""
-DRIVABLE_LINE_COLOR: Final[Color] = (140, 255, 190)
-OUTLINE_COLOR: Final[Color] = (255, 255, 255)
+OUTLINE_COLOR: Final[Color] = (205, 255, 228)
+OUTLINE_OPACITY: Final[float] = 0.75
+OUTLINE_WIDTH_PX: Final[float] = 1.2
+DRIVABLE_WIDTH_PX: Final[float] = 2.6
 
+_BRIGHT: Final[int] = 220
 _SURFACES: Final[frozenset[str]] = frozenset({"sidewalk", "terrain", "pavement"})
 _SCENERY: Final[frozenset[str]] = frozenset({"building", "wall", "fence", "vegetation", "tree"})
 
 GROUPS: Final[tuple[frozenset[str], ...]] = (
-    frozenset({"sidewalk", "terrain", "pavement"}),
-    frozenset({"building", "wall", "fence"}),
-    frozenset({"pole", "traffic light", "traffic sign", "sign"}),
-    frozenset({"vegetation", "tree"}),
-    frozenset({"person", "rider", "pedestrian", "bicyclist"}),
+    _SCENERY | BACKGROUND_NAMES | DRIVABLE_NAMES | {"sky", "pole"},
+    _SURFACES,
     frozenset({"car", "truck", "bus", "train", "motorcycle", "bicycle", "vehicle"}),
-    frozenset({"sky"}) | BACKGROUND_NAMES,
+    frozenset({"person", "rider", "pedestrian", "bicyclist", "traffic light", "traffic sign", "sign"}),
 )
-"""Classes with no line between them: seven groups, which are three bits; the drivable area is group 0."""
+"""Classes with no line between them. Four groups are two bits, and leave the eye what matters; the drivable area has a
+line of its own."""
 
 
 def driving_opacity(name: str, opacity: float) -> float:
@@ -42,26 +43,32 @@ def driving_opacity(name: str, opacity: float) -> float:
 
 
 def driving_palette(classes: Sequence[str], palette: Sequence[Color]) -> tuple[Color, ...]:
-    """Return the palette with the drivable area in green."""
+    """Return the palette with the drivable area in green and dark colours lifted, so that a car is not a shadow."""
     return tuple(
-        DRIVABLE_COLOR if name in DRIVABLE_NAMES else rgb for name, rgb in zip(classes, palette, strict=True)
+        DRIVABLE_COLOR if name in DRIVABLE_NAMES else lifted(rgb) for name, rgb in zip(classes, palette, strict=True)
     )
 
 
-def drivable_codes(classes: Sequence[str]) -> tuple[int, ...]:
-    """Return outline codes with the drivable area as the only group."""
-    return tuple(1 if name in DRIVABLE_NAMES else 0 for name in classes)
+def lifted(rgb: Color) -> Color:
+    """Return a colour as it is when it is bright, or the same hue brighter when it is dark."""
+    brightest = max(rgb)
+    if brightest >= _BRIGHT:
+        return rgb
+    gain = (brightest / _BRIGHT) ** 0.5 * _BRIGHT / max(1, brightest)
+    red, green, blue = (round(value * gain * 0.85 + 0.15 * _BRIGHT) for value in rgb)
+    return red, green, blue
+
+
+def drivable_indices(classes: Sequence[str], drawn: Sequence[int]) -> tuple[int, ...]:
+    """Return which of the drawn classes are drivable."""
+    return tuple(index for index in drawn if classes[index] in DRIVABLE_NAMES)
 
 
 def group_codes(classes: Sequence[str], drawn: Sequence[int]) -> tuple[int, ...]:
     """Return the outline code of every class; classes that are not drawn join the background."""
-    return tuple(
-        _group_code(name, index) if index in drawn else len(GROUPS) for index, name in enumerate(classes)
-    )
+    return tuple(_group_code(name, index) if index in drawn else 0 for index, name in enumerate(classes))
 
 
 def _group_code(name: str, index: int) -> int:
-    if name in DRIVABLE_NAMES:
-        return 0
-    known = [code for code, group in enumerate(GROUPS, start=1) if name in group]
+    known = [code for code, group in enumerate(GROUPS) if name in group]
     return known[0] if known else 1 + index % (len(GROUPS) - 1)

@@ -3,8 +3,8 @@
 Note [Lines from bit planes]
     A border runs where the class changes. The classes get code numbers, and each bit of the code is a picture of
     zeros and ones: smoothed and scaled up, it crosses one half exactly on the borders where that bit changes, with a
-    known slope, so one look-up turns it into a line of even width. Three bits draw seven groups of classes, five bits
-    all 19 of Cityscapes; the lines of the bits agree where they meet.
+    known slope, so one look-up turns it into a line of even width. Two bits draw three groups of classes, five bits
+    all 19 of Cityscapes; the lines of the bits agree where they meet, and the nearest one counts.
 """
 
 from __future__ import annotations
@@ -40,18 +40,26 @@ class OutlinePainter(StatelessPainter):
         color: Color | None,
         palette: Sequence[Color],
         opacity: float = 1.0,
+        bold: Sequence[int] = (),
+        bold_width_px: float = 0.0,
     ) -> None:
-        """`codes` holds the group 0..255 of every class; group 0 has no lines but those of its neighbours."""
+        """Get ready to draw.
+
+        `codes` holds the group 0..255 of every class; group 0 has no lines but those of its neighbours. Round the
+        classes with the indices `bold` goes a line of another width. Widths are for `REFERENCE_HEIGHT_PX`.
+        """
         self._codes = np.asarray(codes, np.uint8)
         self._bits = tuple(bit for bit in range(8) if any(code >> bit & 1 for code in codes))
         self._width_px = width_px
+        self._bold = np.array([255 if index in bold else 0 for index in range(len(codes))], np.uint8)
+        self._bold_width_px = bold_width_px
         self._color = color
         self._palette = tuple(palette)
         self._opacity = opacity
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas."""
-        if not self._bits:
+        if not self._bits and not self._bold.any():
             return
         line = self._line(shot.mask, canvas.format.size_wh)
         for index, shrink in enumerate(canvas.format.shrinks):
@@ -64,21 +72,32 @@ class OutlinePainter(StatelessPainter):
 
     def _line(self, mask: Mask, size_wh: tuple[int, int]) -> UInt8Array:
         """Return the opacity of the lines, uint8 [H, W]."""
-        width_px = max(1.0, self._width_px * size_wh[1] / REFERENCE_HEIGHT_PX)
-        table = line_table(width_px, round(EDGE_SPREAD_PX * mask.scale_to(size_wh), 2), self._opacity)
-        lines = [cv2.LUT(self._bit_plane(mask, bit, size_wh), table) for bit in self._bits]
-        merged = lines[0]
-        for line in lines[1:]:
-            cv2.max(merged, line, dst=merged)
-        return np.asarray(merged, np.uint8)
+        unit = size_wh[1] / REFERENCE_HEIGHT_PX
+        width_px, bold_width_px = max(1.0, self._width_px * unit), max(1.0, self._bold_width_px * unit)
+        spread_px = round(EDGE_SPREAD_PX * mask.scale_to(size_wh), 2)
+        insides = [np.where(self._codes >> bit & 1, 255, 0).astype(np.uint8) for bit in self._bits]
+        planes = [self._closeness(mask, inside, size_wh) for inside in insides]
+        if self._bold.any():
+            # Lifted so that it passes the table of the thinner lines as a wider one.
+            lift = max(0, edge_level(width_px, spread_px) - edge_level(bold_width_px, spread_px))
+            planes.append(self._closeness(mask, self._bold, size_wh) + np.uint8(lift))
+        nearest = planes[0]
+        for plane in planes[1:]:
+            nearest = np.asarray(cv2.max(nearest, plane, dst=nearest), np.uint8)
+        return np.asarray(cv2.LUT(nearest, line_table(width_px, spread_px, self._opacity)), np.uint8)
 
-    def _bit_plane(self, mask: Mask, bit: int, size_wh: tuple[int, int]) -> UInt8Array:
-        inside = (self._codes >> bit & 1) * np.uint8(255)
+    def _closeness(self, mask: Mask, inside: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+        """Return how close the border of some classes is, uint8 [H, W]: 0 far away, 127 on it, both sides alike."""
+        plane = geometry.resize_linear(self._bit_plane(mask, inside), size_wh)
+        return np.asarray(cv2.min(plane, cv2.bitwise_not(plane)), np.uint8)
+
+    def _bit_plane(self, mask: Mask, inside: UInt8Array) -> UInt8Array:
+        small = mask.look_up(inside)
         if not mask.is_matte:
-            return mask.scaled(inside, size_wh)
+            return small
         # A matte is as soft as it likes; made steep and smoothed like a label edge, its lines are as even as others.
-        steep = cv2.convertScaleAbs(cv2.subtract(mask.look_up(inside), 96), alpha=4)
-        return geometry.resize_linear(np.asarray(cv2.GaussianBlur(steep, (3, 3), 0), np.uint8), size_wh)
+        steep = np.asarray(cv2.LUT(small, steep_table()), np.uint8)
+        return np.asarray(cv2.GaussianBlur(steep, (3, 3), 0), np.uint8)
 
     def _class_colors(self, mask: Mask, plane_format: PlaneFormat, index: int) -> UInt8Array:
         """Return the colour of the nearest class that has a group, uint8 [h, w] of a plane."""
@@ -88,20 +107,32 @@ class OutlinePainter(StatelessPainter):
         share = cv2.blur(mask.look_up(grouped), reach)
         amount = cv2.blur(mask.look_up(np.where(self._codes > 0, values, 0).astype(np.uint8)), reach)
         colors = np.asarray(cv2.divide(amount, share, scale=255), np.uint8)
-        return geometry.resize_linear(colors, plane_format.plane_size_wh(index))
+        return np.asarray(geometry.resize_linear(colors, plane_format.plane_size_wh(index)), np.uint8)
+
+
+def edge_level(width_px: float, spread_px: float) -> int:
+    """Return the closeness 0..127 at which a line of this width begins to show."""
+    return round(255 * NormalDist().cdf(-(width_px / 2 + 0.5) / spread_px))
 
 
 @lru_cache(maxsize=32)
 def line_table(width_px: float, spread_px: float, opacity: float) -> UInt8Array:
-    """Return the opacity of a line from the byte of a smoothed edge, uint8 [256].
+    """Return the opacity of a line from the closeness of a border, 0..127, uint8 [256].
 
-    `spread_px` is the standard deviation of the edge: the byte says, by the normal distribution, how far away the
-    border is. The ends of the table stay empty, so that a flat area never becomes a line.
+    `spread_px` is the standard deviation of the smoothed edge: the byte says, by the normal distribution, how far away
+    the border is. The start of the table stays empty, so that a flat area never becomes a line.
     """
-    distances_px = [spread_px * NormalDist().inv_cdf(min(max(level / 255, 1e-6), 1 - 1e-6)) for level in range(256)]
-    cover = np.clip(width_px / 2 + 0.5 - np.abs(np.asarray(distances_px)), 0.0, 1.0)
-    cover[[0, 1, 254, 255]] = 0.0
-    return np.rint(cover * opacity * 255).astype(np.uint8)
+    levels = [min(max(level / 255, 1e-6), 0.5) for level in range(256)]
+    distances_px = np.array([-spread_px * NormalDist().inv_cdf(level) for level in levels])
+    cover = np.clip(width_px / 2 + 0.5 - distances_px, 0.0, 1.0)
+    cover[:2] = 0.0
+    return np.asarray(np.rint(cover * opacity * 255), np.uint8)
+
+
+@lru_cache(maxsize=1)
+def steep_table() -> UInt8Array:
+    """Return the table that makes a matte four times as steep round one half, uint8 [256]."""
+    return np.asarray(np.clip(4 * (np.arange(256) - 127.5) + 127.5, 0, 255), np.uint8)
 
 
 def separate_codes(indices: Sequence[int], class_count: int) -> tuple[int, ...]:

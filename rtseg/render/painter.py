@@ -93,9 +93,8 @@ class SpotlightPainter(StatelessPainter):
 
     def __init__(self, background: Sequence[float], *, style: str, strength: float) -> None:
         dark, grey = (strength, DARK_GREYING * strength) if style == "dark" else (GREY_DARKENING * strength, strength)
-        shares = np.asarray(background, np.float64)
-        self._dark = weight_bytes(shares * dark)
-        self._grey = weight_bytes(shares * grey)
+        self._dark = weight_bytes([share * dark for share in background])
+        self._grey = weight_bytes([share * grey for share in background])
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas: first the colour goes, then the light."""

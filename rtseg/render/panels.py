@@ -56,7 +56,7 @@ class Panel:
 
     def text(self, words: str, x: int, middle_y: int, size_px: float) -> None:
         """Write words, left edge at x, centred on a height; `size_px` is the height of a capital."""
-        scale, thickness = size_px / _FONT_UNIT_PX, max(1, round(size_px / 11))
+        scale, thickness = size_px / _FONT_UNIT_PX, stroke_px(size_px)
         mark = np.zeros(self.alpha.shape, np.uint8)
         origin = (x, round(middle_y + size_px / 2))
         cv2.putText(mark, words, origin, _FONT, scale, 255, thickness, cv2.LINE_AA)
@@ -112,16 +112,14 @@ class LegendPainter(StatelessPainter):
         self._classes, self._palette, self._listed = tuple(classes), tuple(palette), tuple(listed)
         self._shares: FloatArray | None = None
         self._updated_seconds = 0.0
-        self._written_seconds = 0.0
         self._drawn: tuple[tuple[Row, ...], tuple[int, int], Panel] | None = None
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas, where there is room."""
         size_wh = canvas.format.size_wh
-        self._follow(shot)
         if size_wh[1] < LEAST_LEGEND_HEIGHT_PX or size_wh[0] < LEAST_LEGEND_HEIGHT_PX:
             return
-        panel = self._panel(size_wh, shot.pts_seconds)
+        panel = self._panel(size_wh, shot)
         gap = margin_px(size_wh)
         if panel is not None and gap + panel.alpha.shape[1] <= size_wh[0]:
             panel.blend(canvas, gap, gap)
@@ -132,19 +130,19 @@ class LegendPainter(StatelessPainter):
         passed = shot.pts_seconds - self._updated_seconds
         self._updated_seconds = shot.pts_seconds
         if self._shares is None or not 0 <= passed < 2:
-            self._shares, self._drawn = shares, None
+            self._shares = shares
             return
         self._shares = self._shares + (shares - self._shares) * np.float32(1 - np.exp(-passed / SETTLING_SECONDS))
 
-    def _panel(self, size_wh: tuple[int, int], pts_seconds: float) -> Panel | None:
-        due = self._drawn is None or not 0 <= pts_seconds - self._written_seconds < REFRESH_SECONDS
-        if not due and self._drawn is not None and self._drawn[1] == size_wh:
-            return self._drawn[2]
-        rows = self._rows(size_wh)
-        self._written_seconds = pts_seconds
-        if self._drawn is None or self._drawn[:2] != (rows, size_wh):
-            self._drawn = rows, size_wh, legend_panel(rows, size_wh, self._names_width_px(size_wh))
-        return self._drawn[2] if rows else None
+    def _panel(self, size_wh: tuple[int, int], shot: Shot) -> Panel | None:
+        """Return the panel for this moment; counting and writing happen a few times a second only."""
+        recent = 0 <= shot.pts_seconds - self._updated_seconds < REFRESH_SECONDS
+        if self._drawn is None or not recent or self._drawn[1] != size_wh:
+            self._follow(shot)
+            rows = self._rows(size_wh)
+            if self._drawn is None or self._drawn[:2] != (rows, size_wh):
+                self._drawn = rows, size_wh, legend_panel(rows, size_wh, self._names_width_px(size_wh))
+        return self._drawn[2] if self._drawn[0] else None
 
     def _rows(self, size_wh: tuple[int, int]) -> tuple[Row, ...]:
         shares = self._shares if self._shares is not None else np.zeros(len(self._classes), np.float32)
@@ -206,9 +204,14 @@ def margin_px(size_wh: tuple[int, int]) -> int:
     return even(max(4, size_wh[1] // 45))
 
 
+def stroke_px(size_px: float) -> int:
+    """Return how thick text of this height is written."""
+    return max(1, round(size_px / 18))
+
+
 def text_width_px(words: str, size_px: float) -> int:
     """Return how wide the words are."""
-    (width, _), _ = cv2.getTextSize(words, _FONT, size_px / _FONT_UNIT_PX, max(1, round(size_px / 11)))
+    (width, _), _ = cv2.getTextSize(words, _FONT, size_px / _FONT_UNIT_PX, stroke_px(size_px))
     return int(width)
 
 
@@ -230,4 +233,4 @@ def rounded_rectangle(width_px: int, height_px: int, opacity: float) -> UInt8Arr
     for center in ((reach, reach), (right - reach, reach), (reach, bottom - reach), (right - reach, bottom - reach)):
         cv2.circle(mark, center, reach, 255, -1)
     shrunk = cv2.resize(mark, (width_px, height_px), interpolation=cv2.INTER_AREA)
-    return np.rint(shrunk * opacity).astype(np.uint8)
+    return np.asarray(np.rint(shrunk * opacity), np.uint8)
