@@ -17,7 +17,7 @@ from rtseg.errors import ConfigError, SinkError
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.render.effects import has_alpha
 from rtseg.segmenter import Segmenter
-from rtseg.sinks import display_available
+from rtseg.sinks.display import display_available
 from rtseg.stats import Stats, merged
 
 
