@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+from rtseg.scenes.desk import DeskScene
 from rtseg.scenes.street import StreetScene
 
-__all__ = ["StreetScene"]
+__all__ = ["DeskScene", "StreetScene"]

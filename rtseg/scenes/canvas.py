@@ -102,10 +102,16 @@ class Canvas:
         if label is not None and self.labels is not None:
             self._label_polygon(corners, label)
 
-    def line(self, corners: Points, colour: Colour, thickness_px: float) -> None:
-        """Draw an open line, only in the picture."""
-        fixed = _fixed_point(corners)
-        cv2.polylines(self.rgb, [fixed], False, colour, max(1, round(thickness_px)), cv2.LINE_AA, _SHIFT)
+    def shapes(self, outlines: Sequence[Points], looks: Sequence[tuple[Colour, int | None]]) -> None:
+        """Fill polygons one after the other; quicker than one by one."""
+        fixed = _fixed_point(np.concatenate(outlines))
+        start = 0
+        for outline, (colour, label) in zip(outlines, looks, strict=True):
+            end = start + len(outline)
+            cv2.fillPoly(self.rgb, [fixed[start:end]], colour, cv2.LINE_AA, _SHIFT)
+            if label is not None and self.labels is not None:
+                self._label_polygon(outline, label)
+            start = end
 
     def texture(self, texture: UInt8Array, corners: Points, label: int) -> None:
         """Lay a texture, rgb uint8 [h, w, 3], on four corners: upper left, upper right, lower right, lower left."""
@@ -201,7 +207,7 @@ def polygon_of(*corners: Sequence[float]) -> Points:
 
 def _fixed_point(corners: Points) -> npt.NDArray[np.int32]:
     """Return corners in OpenCV's fixed point, where a whole number is the centre of a pixel."""
-    clipped = np.clip(corners, -_FAR_PX, _FAR_PX)
+    clipped = np.minimum(np.maximum(corners, -_FAR_PX), _FAR_PX)
     return np.rint((clipped - 0.5) * _SUBPIXELS).astype(np.int32)
 
 
@@ -227,8 +233,8 @@ def _sprite_matrix(
 def _hazed(level: UInt8Array, haze: tuple[Colour, float]) -> UInt8Array:
     """Return premultiplied rgba with air in front of it."""
     colour, share = haze
-    air = np.append(np.array(colour) * share / 255.0, 0.0)
-    tint = cv2.cvtColor(level[..., 3], cv2.COLOR_GRAY2RGBA)
-    weights = np.array([*air[:3], 0.0])
-    keep = np.array([1 - share] * 3 + [1.0])
-    return np.asarray(level * keep + tint * weights + 0.5, dtype=np.uint8)
+    matrix = np.zeros((4, 4), np.float32)
+    matrix[:3, :3] = np.eye(3) * (1 - share)
+    matrix[:3, 3] = np.array(colour) * (share / 255.0)
+    matrix[3, 3] = 1.0
+    return np.asarray(cv2.transform(level, matrix), dtype=np.uint8)

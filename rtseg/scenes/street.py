@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 
 from rtseg.scenes.canvas import Canvas
 from rtseg.scenes.inputs import checked_seed, checked_size, checked_time
+from rtseg.scenes.sensor import Sensor
 from rtseg.scenes.street_ground import Ground, Horizon
 from rtseg.scenes.street_houses import Houses
 from rtseg.scenes.street_plan import LOOP_M, REFERENCE_WH, View, choose_mood, choose_strips
@@ -16,8 +16,6 @@ from rtseg.scenes.street_roadside import Roadside
 from rtseg.scenes.street_vehicles import Traffic
 from rtseg.scenes.street_walkers import Walkers
 from rtseg.types import UInt8Array
-
-_NOISE_PX = 512
 
 
 class StreetScene:
@@ -57,11 +55,9 @@ class StreetScene:
         self._ground = Ground(random, self._strips, self._mood)
         self._houses = Houses(random, self._strips, self._mood)
         self._roadside = Roadside(random, self._strips, self._mood, self._ground.crossings_m)
-        self._traffic = Traffic(random, self._strips, self._mood, self._speed_m_s)
+        self._traffic = Traffic(random, self._strips, self._mood)
         self._walkers = Walkers(random, self._strips, self._mood)
-        self._tone = _tone_curve(self._mood.gamma)
-        self._filter = _lens(self.size_wh, self._mood.tint)
-        self._noise = random.integers(0, 7, (_NOISE_PX, _NOISE_PX, 3), np.uint8)
+        self._sensor = Sensor(random, self.size_wh, self.seed, tint=self._mood.tint, gamma=self._mood.gamma)
 
     def render(self, time_seconds: float) -> UInt8Array:
         """Return the picture at that time, rgb uint8 [H, W, 3].
@@ -87,7 +83,7 @@ class StreetScene:
         self._ground.draw(canvas, view)
         for _, draw in sorted(self._things(canvas, view, time_seconds), key=lambda thing: -thing[0]):
             draw()
-        self._develop(canvas, time_seconds)
+        self._sensor.expose(canvas.rgb, time_seconds)
         return canvas
 
     def _view(self, time_seconds: float) -> View:
@@ -124,40 +120,3 @@ class StreetScene:
             z = view.ahead(walker.z_m + walker.speed_m_s * time_seconds)
             things.append((z, lambda walker=walker, z=z: self._walkers.draw(canvas, view, walker, z, time_seconds)))  # type: ignore[misc]
         return things
-
-    def _develop(self, canvas: Canvas, time_seconds: float) -> None:
-        """Apply light, lens and sensor noise."""
-        rgb = canvas.rgb
-        cv2.LUT(rgb, self._tone, dst=rgb)
-        cv2.multiply(rgb, self._filter, dst=rgb, scale=1 / 255)
-        add_noise(rgb, self._noise, self.seed, time_seconds)
-
-
-def add_noise(rgb: UInt8Array, noise: UInt8Array, seed: int, time_seconds: float) -> None:
-    """Add sensor noise in place: a tile of noise, laid out anew for every moment."""
-    random = np.random.default_rng((seed, int(time_seconds * 1e6)))
-    side = noise.shape[0]
-    y, x = (int(value) for value in random.integers(0, side, 2))
-    tile = np.roll(noise, (y, x), (0, 1))
-    mean = np.full((1, 1, 3), 3, np.uint8)
-    height, width = rgb.shape[:2]
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            region = rgb[top : top + side, left : left + side]
-            patch = tile[: region.shape[0], : region.shape[1]]
-            cv2.subtract(region, np.broadcast_to(mean, region.shape).copy(), dst=region)
-            cv2.add(region, patch, dst=region)
-
-
-def _tone_curve(gamma: float) -> UInt8Array:
-    """Return a table of 256 brightnesses, uint8 [1, 256]."""
-    return np.asarray(255 * (np.arange(256) / 255.0) ** gamma + 0.5, dtype=np.uint8)[None]
-
-
-def _lens(size_wh: tuple[int, int], tint: tuple[float, float, float]) -> UInt8Array:
-    """Return what the lens lets through, 255 is all, rgb uint8 [H, W, 3]."""
-    width, height = size_wh
-    x = ((np.arange(width) + 0.5) / width * 2 - 1).astype(np.float32)
-    y = ((np.arange(height) + 0.5) / height * 2 - 1).astype(np.float32)
-    fall = 1 - 0.1 * (x[None, :] ** 2 + y[:, None] ** 2) ** 1.5 / 2.83
-    return np.asarray(fall[..., None] * np.array(tint, np.float32), dtype=np.uint8)

@@ -27,6 +27,7 @@ _TEXELS_PER_M = 22
 _BANDS: tuple[tuple[float, int, int], ...] = ((8.0, 1, 1), (13.0, 3, 1), (20.0, 8, 1), (34.0, 22, 2), (70.0, 66, 3), (400.0, 264, 5))
 """Up to which distance in metres, and how much smaller the texture is along and across the street."""
 _LABELS_PER_M = 50
+_SKY_WH = (640, 200)
 _EDGE_Z_M = np.geomspace(2.2, 380.0, 26)
 
 
@@ -164,9 +165,10 @@ class Ground:
         if far <= near + 0.05 or z_m > 90:
             return
         half = self._strips.road_half_m - 0.6
+        white = mixed((206, 206, 202), self._mood.haze, self._mood.air(z_m))
         count = max(4, int(half * 2 / 1.0))
         for x in np.linspace(-half, half, count):
-            canvas.polygon(_flat(view, x - 0.24, x + 0.24, near, far), self._faded(z_m))
+            canvas.polygon(_flat(view, x - 0.24, x + 0.24, near, far), white)
 
     def _faded(self, z_m: float) -> Colour:
         """Return the colour of road paint at that distance."""
@@ -179,7 +181,7 @@ class Horizon:
 
     def __init__(self, random: np.random.Generator, mood: Mood) -> None:
         """Paint the sky and the skyline of one seed."""
-        self._sky = textures.sky(random, (1024, 320), mood.sky_top, mood.sky_low, mood.clouds)
+        self._sky = textures.sky(random, _SKY_WH, mood.sky_top, mood.sky_low, mood.clouds)
         self._drift = float(random.uniform(3.0, 9.0)) * (1 if random.uniform() < 0.5 else -1)
         self._glow(mood)
         self._sky = np.hstack([self._sky, self._sky])
@@ -190,12 +192,12 @@ class Horizon:
         bottom = min(canvas.height, int(np.ceil(view.horizon_px)) + 2)
         if bottom <= 0:
             return
-        zoom = view.scale * 1.05
-        shift = (self._drift * time_seconds) % 1024.0
+        zoom = view.scale * 1.7
+        shift = (self._drift * time_seconds) % _SKY_WH[0]
         level = self._sky if zoom > 0.6 else cv2.resize(self._sky, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         step = zoom * self._sky.shape[1] / level.shape[1]
         matrix = np.array(
-            [[step, 0, 0.5 * step - 0.5 - shift * zoom], [0, step, view.horizon_px - 320 * zoom + 0.5 * step - 0.5]],
+            [[step, 0, 0.5 * step - 0.5 - shift * zoom], [0, step, view.horizon_px - _SKY_WH[1] * zoom + 0.5 * step - 0.5]],
             np.float32,
         )
         target = canvas.rgb[:bottom]
@@ -225,7 +227,8 @@ class Horizon:
         """Brighten the sky round the sun."""
         height, width = self._sky.shape[:2]
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        distance = np.hypot(x - width * (0.5 + 0.3 * mood.sun), (y - height * 0.85) * 1.3) / 330
+        away = (x - width * (0.3 + 0.25 * mood.sun)) % width
+        distance = np.hypot(np.minimum(away, width - away), (y - height * 0.85) * 1.3) / 205
         gain = 46 * np.exp(-distance * distance)[..., None] * np.array((1.0, 0.92, 0.7), np.float32)
         self._sky = np.clip(self._sky + gain, 0, 255).astype(np.uint8)
 

@@ -123,15 +123,16 @@ class Houses:
         """Lay a part of a front, between two shares of its width, on four corners."""
         width_px = abs(corners[1, 0] - corners[0, 0]) / max(1e-3, span[1] - span[0])
         height_px = abs(corners[3, 1] - corners[0, 1])
-        if width_px < 0.5:
+        if width_px < 0.5 or corners[:, 0].max() < 0 or corners[:, 0].min() > canvas.width:
             return
         texture = self._fronts[house.front][_step(width_px)][_step(height_px)]
         x0, x1 = (min(texture.shape[1], max(0, round(share * texture.shape[1]))) for share in span)
         part = texture[:, min(x0, texture.shape[1] - 1) : max(x1, x0 + 1)]
         share = self._mood.air(z)
-        haze = np.array(self._mood.haze) * share
-        look = np.clip(part * np.float32(lit * (1 - share)) + haze, 0, 255).astype(np.uint8)
-        canvas.texture(look, corners, BUILDING)
+        matrix = np.zeros((3, 4), np.float32)
+        matrix[:, :3] = np.eye(3) * (lit * (1 - share))
+        matrix[:, 3] = np.array(self._mood.haze) * share
+        canvas.texture(np.asarray(cv2.transform(part, matrix), dtype=np.uint8), corners, BUILDING)
 
 
 def _step(length_px: float) -> int:

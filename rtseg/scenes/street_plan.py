@@ -41,19 +41,20 @@ class View:
     def project(self, points_xyz: npt.NDArray[np.float64]) -> Points:
         """Return where world points [N, 3] are seen, in continuous pixels [N, 2]; z is at least `NEAREST_M`."""
         z = np.maximum(points_xyz[:, 2], NEAREST_M)
-        x = points_xyz[:, 0] - self.camera_x_m + 0.5 * self.bend * z * z
-        return np.stack(
-            [
-                self.middle_px + self.focal_px * x / z,
-                self.horizon_px + self.focal_px * (self.camera_y_m - points_xyz[:, 1]) / z,
-            ],
-            axis=1,
-        )
+        seen = np.empty((len(z), 2), np.float64)
+        seen[:, 0] = self.middle_px + self.focal_px * ((points_xyz[:, 0] - self.camera_x_m) / z + 0.5 * self.bend * z)
+        seen[:, 1] = self.horizon_px + self.focal_px * (self.camera_y_m - points_xyz[:, 1]) / z
+        return seen
 
     def spot(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:
         """Return where one world point is seen, in continuous pixels."""
-        point = self.project(np.array([[x_m, y_m, z_m]]))[0]
-        return float(point[0]), float(point[1])
+        z = max(z_m, NEAREST_M)
+        across = (x_m - self.camera_x_m) / z + 0.5 * self.bend * z
+        return self.middle_px + self.focal_px * across, self.horizon_px + self.focal_px * (self.camera_y_m - y_m) / z
+
+    def sees(self, left_px: float, right_px: float) -> bool:
+        """Return True where a part of left..right lies in the picture."""
+        return right_px > 0 and left_px < self.size_wh[0]
 
     def px_per_m(self, z_m: float) -> float:
         """Return how many pixels a metre covers at that distance."""

@@ -23,7 +23,8 @@ from rtseg.types import FloatArray, UInt8Array
 
 SMALLEST_POLE_PX = 4.6
 SMALLEST_SIGN_PX = 19.0
-SMALLEST_TREE_PX = 14.0
+SMALLEST_TREE_PX = 24.0
+_FARTHEST_M = 110.0
 _LEAVES: tuple[Colour, ...] = ((88, 132, 52), (70, 116, 56), (112, 142, 56), (64, 104, 60), (128, 136, 60), (96, 124, 70))
 _METALS: tuple[Colour, ...] = ((118, 122, 126), (88, 94, 96), (70, 82, 78), (140, 142, 142))
 
@@ -74,10 +75,12 @@ class Roadside:
     def draw_plant(self, canvas: Canvas, view: View, plant: Plant, time_seconds: float) -> None:
         """Draw a plant that sways a little, and its shadow."""
         z = view.ahead(plant.z_m)
-        if z < NEAR_PLANT_M or view.reference_px(plant.width_m, z) < SMALLEST_TREE_PX:
+        if not NEAR_PLANT_M < z < _FARTHEST_M or view.reference_px(plant.width_m, z) < SMALLEST_TREE_PX:
             return
         x, ground = view.spot(plant.x_m, 0.0, z)
         width, height = plant.width_m * view.px_per_m(z), plant.height_m * view.px_per_m(z)
+        if not view.sees(x - width, x + width):
+            return
         depth = 0.5 * plant.width_m * view.camera_y_m / z * view.px_per_m(z)
         lean = self._mood.sun * 0.2 * width
         box = (x - 0.5 * width - lean, ground - 0.8 * depth, x + 0.5 * width - lean, ground + 0.8 * depth)
@@ -222,13 +225,12 @@ def _posts(random: np.random.Generator, strips: Strips, crossings_m: list[float]
     edge = strips.road_half_m + 0.75
     for side in (-1, 1):
         start = float(random.uniform(0, 10))
-        for number, z in enumerate(np.arange(start, LOOP_M - 6, 21.3)):
+        for z in np.arange(start, LOOP_M - 6, 21.3):
             posts.append(Post(side * edge, float(z), "lamp", 0, float(random.uniform(6.0, 6.8))))
             for step in (7.0, 14.5):
                 if random.uniform() < (0.85 if side > 0 else 0.6):
                     variant = int(random.integers(0, 5))
                     posts.append(Post(side * (edge + 0.1), float(z + step), "sign", variant, float(random.uniform(2.7, 3.2))))
-            del number
     variant = int(random.integers(0, 4))
     for z in crossings_m:
         gantry = bool(random.uniform() < 0.6)

@@ -61,7 +61,7 @@ class Walkers:
 
 
 def _choose(random: np.random.Generator, strips: Strips, looks: int) -> list[Walker]:
-    """Return people on both pavements, one every ten to twenty metres."""
+    """Return people on both pavements, alone and in groups."""
     walkers = []
     for kerb, wall in strips.walk_m:
         z = float(random.uniform(0, 10))
@@ -69,8 +69,8 @@ def _choose(random: np.random.Generator, strips: Strips, looks: int) -> list[Wal
             look = int(random.integers(looks))
             pace = float(random.uniform(1.0, 1.5)) * (1 if look % 2 else -1)
             x = kerb + (wall - kerb) * float(random.uniform(0.35, 0.8))
-            walkers.append(Walker(look, x, z, pace, float(random.uniform(1.58, 1.9)), float(random.uniform(0, 1))))
-            z += float(random.uniform(6, 14))
+            walkers.append(Walker(look, x, z, pace, float(random.uniform(1.62, 1.95)), float(random.uniform(0, 1))))
+            z += float(random.uniform(1.5, 11))
     return walkers
 
 
