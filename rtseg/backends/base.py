@@ -8,51 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 from rtseg.errors import InferenceError
+from rtseg.network import NetworkSpec
 from rtseg.types import FloatArray, UInt8Array
 
 Hint = Literal["latency", "throughput"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
-Layout = Literal["NCHW", "NHWC"]
-OutputKind = Literal["logits", "labels", "probability", "alpha"]
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkSpec:
-    """The facts about a network's input and output that a backend folds into its engine (from the bundle's card)."""
-
-    onnx_path: Path
-    """The ONNX file."""
-    size_wh: tuple[int, int]
-    """Input width and height in pixels."""
-    class_count: int
-    """Number of classes, 2 for a matte."""
-    layout: Layout = "NCHW"
-    """Memory order of the input tensor."""
-    channel_order: Literal["RGB", "BGR"] = "RGB"
-    """Channel order the network was trained with."""
-    scale: float = 1 / 255
-    """The byte is multiplied by this first …"""
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """… then this is subtracted, in channel order …"""
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """… and the rest divided by this."""
-    output_kind: OutputKind = "logits"
-    """logits: a float plane a class; labels: class indices; probability: one plane 0..1 of the last class, thresholded
-    like an alpha; alpha: one soft matte plane 0..1."""
-    output_layout: Layout = "NCHW"
-    """Memory order of the output tensor."""
-    output_name: str | None = None
-    """Name of the output to use where the network has several; None: the first."""
-
-    @property
-    def is_matte(self) -> bool:
-        """True where the engine gives a soft matte instead of labels."""
-        return self.output_kind in ("alpha", "probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +65,42 @@ class NetworkOutput:
     """Soft matte 0..255, uint8 [h, w]; None for labels."""
     scores: FloatArray | None = None
     """Probability of the winning class, float32 [h, w], where asked for."""
+    infer_ns: int | None = None
+    """How long the engine itself worked on this picture, where the runtime tells; None where it does not."""
 
 
 class Pending(Protocol):
     """A picture that was submitted."""
 
     def result(self) -> NetworkOutput:
-        """Wait for the engine and return its output; must be called exactly once.
+        """Wait for the engine and return its output; must be called exactly once, from any thread.
 
         Raises:
-            InferenceError: the engine failed on this picture.
+            InferenceError: the engine failed on this picture, or this was called before.
         """
 
 
 class Backend(ABC):
     """A runtime with one engine loaded. Public methods check; subclasses write `_load`, `_submit` and `_close`.
 
-    Threading: `submit` and `result` are called from one thread at a time. Both release the GIL while they wait.
+    Threading: `submit` is called by one thread at a time; each result is collected by one thread, at the same time as
+    others submit and collect. Both release the GIL while they wait.
     """
 
-    name: str = "backend"
+    name: ClassVar[str] = "backend"
 
     def __init__(self) -> None:
         self._request: EngineRequest | None = None
         self._info: BackendInfo | None = None
+
+    @classmethod
+    def probe(cls) -> str:
+        """Return runtime and device in one line where this backend works here; quick, loads no engine.
+
+        Raises:
+            BackendUnavailable: it does not work here; the message says why, and the command that mends it.
+        """
+        return cls.name
 
     def load(self, request: EngineRequest) -> BackendInfo:
         """Compile or open the engine; may take seconds.

@@ -1,0 +1,117 @@
+"""Which backends there are, which work here, and which one `auto` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from rtseg.backends.base import Backend
+from rtseg.errors import BackendUnavailable, ConfigError
+
+BACKENDS: Final[dict[str, str]] = {
+    "openvino": "rtseg.backends.openvino:OpenVINOBackend",
+    "fake": "rtseg.backends.fake:FakeBackend",
+}
+"""Name -> where its class is. Written out, so that nothing is found by chance."""
+
+PLANNED: Final[dict[str, str]] = {
+    "tensorrt": "NVIDIA GPUs; planned for a later version",
+    "torch": "any network, slowly; planned for a later version",
+}
+"""Known names that cannot be used yet."""
+
+AUTO_ORDER: Final = ("openvino",)
+"""What `auto` tries, the fastest kind first. Plug-ins and the fake are only taken by name."""
+
+PLUGIN_GROUP: Final = "rtseg.backends"
+"""Entry point group of backends from other packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """One line of `rtseg doctor`."""
+
+    name: str
+    """Registered name."""
+    works: bool
+    """True where an engine could be loaded now."""
+    detail: str
+    """Version and device where it works, else why it does not."""
+    remedy: str = ""
+    """The command that mends it, where there is one."""
+
+
+def create_backend(name: str = "auto") -> tuple[Backend, tuple[str, ...]]:
+    """Return a new backend and the reasons for the choice.
+
+    Raises:
+        ConfigError: there is no backend of that name.
+        BackendUnavailable: it does not work here; for "auto", none does, and the message has each one's reason.
+    """
+    if name != "auto":
+        backend_class = _backend_class(name)
+        backend_class.probe()
+        return backend_class(), (f"{name}, as asked.",)
+    refused: list[str] = []
+    for candidate in AUTO_ORDER:
+        try:
+            backend_class = _backend_class(candidate)
+            backend_class.probe()
+        except BackendUnavailable as error:
+            refused.append(str(error))
+            continue
+        return backend_class(), (*refused, f"{candidate}, the first of {', '.join(AUTO_ORDER)} that works here.")
+    raise BackendUnavailable(f"backend auto: got none that works here; expected one. {' '.join(refused)}")
+
+
+def backend_report() -> tuple[BackendStatus, ...]:
+    """Return the state of every backend, built in, planned and plugged in."""
+    names = [name for name in (*BACKENDS, *_plugins()) if name != "fake"]
+    return (*(_status(name) for name in names), *(BackendStatus(n, False, why) for n, why in PLANNED.items()))
+
+
+def backend_names() -> tuple[str, ...]:
+    """Return every name that can be asked for now."""
+    return ("auto", *(name for name in BACKENDS if name != "fake"), *_plugins())
+
+
+def _status(name: str) -> BackendStatus:
+    try:
+        return BackendStatus(name, True, _backend_class(name).probe())
+    except BackendUnavailable as error:
+        detail, _, remedy = str(error).partition(" Run: ")
+        return BackendStatus(name, False, detail, remedy.rstrip("."))
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    found = {point.name: point for point in entry_points(group=PLUGIN_GROUP)}
+    return {name: point for name, point in found.items() if name not in BACKENDS and name not in PLANNED}
+
+
+def _backend_class(name: str) -> type[Backend]:
+    """Import and return the class of a backend."""
+    if name in PLANNED:
+        raise BackendUnavailable(f"backend {name}: got a request for {PLANNED[name]}; expected openvino. Use auto.")
+    if name in BACKENDS:
+        module, _, attribute = BACKENDS[name].partition(":")
+        found = getattr(import_module(module), attribute)
+    else:
+        found = _load_plugin(name)
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise BackendUnavailable(f"backend {name}: got {found!r}; expected a class made from rtseg's Backend. Mend it.")
+    return found
+
+
+def _load_plugin(name: str) -> object:
+    plugin = _plugins().get(name)
+    if plugin is None:
+        known = ", ".join((*backend_names(), *PLANNED))
+        raise ConfigError(f"backend: got {name!r}; expected one of {known}. See rtseg doctor.")
+    try:
+        return plugin.load()
+    except (ImportError, AttributeError) as error:
+        raise BackendUnavailable(
+            f"backend {name}: got {error} from the plug-in {plugin.value}; expected it to import. Install it again."
+        ) from error
