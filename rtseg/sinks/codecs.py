@@ -47,6 +47,8 @@ class Codec:
     """CRF at quality 100."""
     odd_pixel_format: str | None
     """Pixel format of odd sizes; None: the codec holds even sizes only."""
+    smallest_px: int = 1
+    """Smallest side in pixels that the encoder is safe with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ CONTAINERS: Final[dict[str, Container]] = {
 
 CODECS: Final[dict[str, Codec]] = {
     "h264": Codec("libx264", 40, 10, "yuv444p"),
-    "h265": Codec("libx265", 42, 12, "yuv444p"),
+    "h265": Codec("libx265", 42, 12, "yuv444p", smallest_px=64),  # x265 overruns its buffers on 33x17
     "vp9": Codec("libvpx-vp9", 55, 10, "yuv444p"),
     "av1": Codec("libsvtav1", 58, 13, None),
     "prores": Codec("prores_ks", 0, 0, "yuv444p10le"),
@@ -170,6 +172,12 @@ def _choose_codec(path: Path, container: Container, codec: str | None, *, has_al
 
 def _pixel_format(path: Path, codec: str, size_wh: tuple[int, int], *, has_alpha: bool) -> str:
     odd = bool(size_wh[0] % 2 or size_wh[1] % 2)
+    smallest_px = CODECS[codec].smallest_px
+    if min(size_wh) < smallest_px:
+        raise ConfigError(
+            f"{path.name}: got {size_wh[0]}x{size_wh[1]} with {codec}; expected at least {smallest_px} pixels a side. "
+            f"Choose another codec, such as h264."
+        )
     if codec == "prores":
         if has_alpha:
             return "yuva444p10le"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -23,15 +23,8 @@ from rtseg.sinks.audio import AudioTrack
 from rtseg.sinks.base import Sink, StreamFormat
 from rtseg.sinks.clock import GUESSED_RATE, OutputClock, tick_seconds_of
 from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
-from rtseg.sinks.painter import FramePainter
-from rtseg.types import Frame, Matrix, Segmentation
-
-UNSPECIFIED: Final = 2
-# Source: ITU-T H.273 (code points of matrix coefficients, colour primaries and transfer characteristics).
-MATRIX_CODES: Final[dict[Matrix, int]] = {"bt601": 6, "bt709": 1, "bt2020": 9}
-PRIMARIES_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": 9}
-TRANSFER_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": UNSPECIFIED}
-LIMITED_RANGE, FULL_RANGE = 1, 2
+from rtseg.sinks.painter import FramePainter, tag_colours
+from rtseg.types import Frame, Segmentation
 
 
 class FileSink(Sink):
@@ -312,10 +305,7 @@ def _add_video(
     encoder.width, encoder.height = stream.size_wh
     encoder.pix_fmt = plan.pixel_format
     encoder.thread_count = plan.thread_count
-    encoder.color_range = FULL_RANGE if full_range else LIMITED_RANGE
-    encoder.colorspace = MATRIX_CODES[stream.matrix]
-    encoder.color_primaries = PRIMARIES_CODES[stream.matrix]
-    encoder.color_trc = TRANSFER_CODES[stream.matrix]
+    tag_colours(encoder, matrix=stream.matrix, full_range=full_range)
     if plan.codec_tag is not None:
         encoder.codec_tag = plan.codec_tag
     if plan.codec == "vp9" and plan.pixel_format == "yuva420p":

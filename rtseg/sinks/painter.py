@@ -7,16 +7,25 @@ size is fitted into the stream's size without distortion, centred, on black (tra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import av
 import cv2
 import numpy as np
+from av.video.codeccontext import VideoCodecContext
 
 from rtseg import color, geometry
 from rtseg.types import Matrix, Picture, UInt8Array, UInt16Array, Yuv420, picture_size_wh
 
 Plane: TypeAlias = "UInt8Array | UInt16Array"
+
+# Source: ITU-T H.273 (code points of matrix coefficients, colour primaries and transfer characteristics). Where the
+# matrix does not settle primaries and transfer, they are left open, so that players guess as they did for the source.
+UNSPECIFIED: Final = 2
+MATRIX_CODES: Final[dict[Matrix, int]] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+PRIMARIES_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": 9}
+TRANSFER_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": UNSPECIFIED}
+LIMITED_RANGE, FULL_RANGE = 1, 2
 
 
 class FramePainter:
@@ -36,6 +45,7 @@ class FramePainter:
         frame = av.VideoFrame(*self.size_wh, self.pixel_format)
         for target, plane in zip(frame.planes, planes, strict=True):
             _fill_plane(target, plane)
+        tag_colours(frame, matrix=self.matrix, full_range=self.full_range)
         return frame
 
     def planes(self, picture: Picture) -> list[Plane]:
@@ -64,6 +74,14 @@ class FramePainter:
         ):
             return picture
         return color.to_yuv420(color.to_rgb(picture), matrix=self.matrix, full_range=self.full_range)
+
+
+def tag_colours(target: av.VideoFrame | VideoCodecContext, *, matrix: Matrix, full_range: bool) -> None:
+    """Say in a frame or an encoder what its numbers mean; some encoders read the one, some the other."""
+    target.color_range = FULL_RANGE if full_range else LIMITED_RANGE
+    target.colorspace = MATRIX_CODES[matrix]
+    target.color_primaries = PRIMARIES_CODES[matrix]
+    target.color_trc = TRANSFER_CODES[matrix]
 
 
 def fit_picture(picture: Picture, size_wh: tuple[int, int]) -> Picture:

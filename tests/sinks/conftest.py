@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -46,8 +46,12 @@ def picture_of(index: int, size_wh: tuple[int, int], channels: int = 3) -> np.nd
     return np.ascontiguousarray(picture)
 
 
-def frame_of(picture: Picture, pts: int, *, index: int = 0, time_base: Fraction = Fraction(1, 12800)) -> Frame:
-    return Frame(picture, frame_index=index, pts=pts, time_base=time_base, captured_ns=0, source_id="clip.mp4")
+def frame_of(
+    picture: Picture, pts: int, *, index: int = 0, time_base: Fraction = Fraction(1, 12800)
+) -> Frame:
+    return Frame(
+        picture, frame_index=index, pts=pts, time_base=time_base, captured_ns=0, source_id="clip.mp4"
+    )
 
 
 def write_all(sink: Sink, stream: StreamFormat, ptss: Sequence[int], *, close: bool = True) -> Sink:
@@ -167,19 +171,18 @@ def _sound_packets(audio: Any, seconds: float, first_seconds: float) -> list[Any
     return packets + audio.encode(None)
 
 
-@dataclass(frozen=True)
 class Tools:
     """The functions above, for the tests."""
 
-    stream_format: Callable[..., StreamFormat] = staticmethod(stream_format)
-    picture_of: Callable[..., np.ndarray] = staticmethod(picture_of)
-    frame_of: Callable[..., Frame] = staticmethod(frame_of)
-    write_all: Callable[..., Sink] = staticmethod(write_all)
-    read_back: Callable[[Path], Readback] = staticmethod(read_back)
-    make_clip: Callable[..., Path] = staticmethod(make_clip)
-    sound_packets: Callable[[Path], list[tuple[bytes, float]]] = staticmethod(sound_packets)
-    sound_codec: Callable[[Path], str | None] = staticmethod(sound_codec)
-    click_seconds: Callable[[Path], float] = staticmethod(click_seconds)
+    stream_format = staticmethod(stream_format)
+    picture_of = staticmethod(picture_of)
+    frame_of = staticmethod(frame_of)
+    write_all = staticmethod(write_all)
+    read_back = staticmethod(read_back)
+    make_clip = staticmethod(make_clip)
+    sound_packets = staticmethod(sound_packets)
+    sound_codec = staticmethod(sound_codec)
+    click_seconds = staticmethod(click_seconds)
 
     def run(self, source: Path, out: Path, *, stop_after: int | None = None, **changes: Any) -> Sink:
         """Send a source file through a file sink, as the pipeline does."""

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -154,9 +155,13 @@ def test_close_without_a_frame_leaves_nothing(tmp_path, tools):
 
 
 def test_leaving_the_context_by_an_error_aborts(tmp_path, tools):
-    with pytest.raises(KeyboardInterrupt), FileSink(tmp_path / "out.mkv") as sink:
-        tools.write_all(sink, tools.stream_format(), STEADY, close=False)
-        raise KeyboardInterrupt
+    def interrupted():
+        with FileSink(tmp_path / "out.mkv") as sink:
+            tools.write_all(sink, tools.stream_format(), STEADY, close=False)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert os.listdir(tmp_path) == ["out.partial.mkv"]
 
 
@@ -209,7 +214,9 @@ def test_missing_folder_folder_as_output_and_dangling_link_are_one_clear_line(tm
 
 
 def test_read_only_folder_is_one_clear_line(tmp_path, tools, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere, so the answer is given
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False
+    )  # root may write anywhere, so the answer is given
     with pytest.raises(SinkError, match="read-only folder"):
         FileSink(tmp_path / "out.mp4").open(tools.stream_format())
     assert os.listdir(tmp_path) == []
@@ -227,7 +234,9 @@ def file_size_limit():
 
 
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
-def test_a_disk_that_fills_up_is_one_clear_error_and_leaves_no_stray_file(tmp_path, tools, ext, file_size_limit):
+def test_a_disk_that_fills_up_is_one_clear_error_and_leaves_no_stray_file(
+    tmp_path, tools, ext, file_size_limit
+):
     out = tmp_path / f"out.{ext}"
     sink = FileSink(out, quality=100)
     with pytest.raises(SinkError, match="room for it"):
@@ -251,9 +260,14 @@ def test_tags_say_matrix_and_range(tmp_path, tools):
         for full_range in (False, True):
             for ext in ("mp4", "mkv", "webm", "mov"):
                 out = tmp_path / f"{matrix}{full_range}.{ext}"
-                tools.write_all(FileSink(out), tools.stream_format(matrix=matrix, full_range=full_range), [0, 512])
+                tools.write_all(
+                    FileSink(out), tools.stream_format(matrix=matrix, full_range=full_range), [0, 512]
+                )
                 picture = tools.read_back(out).pictures[0]
-                assert (int(picture.colorspace), int(picture.color_range)) == (code, 2 if full_range else 1), out.name
+                assert (int(picture.colorspace), int(picture.color_range)) == (
+                    code,
+                    2 if full_range else 1,
+                ), out.name
 
 
 @pytest.mark.parametrize(
@@ -325,12 +339,24 @@ def test_awkward_names(tmp_path, tools):
 
 
 def test_encoder_threads_end_with_the_sink(tmp_path, tools):
-    before = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else pytest.skip("no /proc")
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("no /proc")
+    tools.write_all(FileSink(tmp_path / "warm.mp4"), tools.stream_format(), STEADY)
+    before = _native_threads()
     for end in ("close", "abort"):
-        for ext in ("mp4", "webm"):
-            sink = tools.write_all(FileSink(tmp_path / f"{end}.{ext}"), tools.stream_format(), STEADY, close=False)
+        for ext in ("mp4", "mkv"):
+            sink = FileSink(tmp_path / f"{end}.{ext}", encode_threads=4)
+            tools.write_all(sink, tools.stream_format((320, 240)), STEADY, close=False)
+            assert _native_threads() > before  # the control: there are threads to end
             getattr(sink, end)()
-            assert len(os.listdir("/proc/self/task")) <= before
+            deadline = time.monotonic() + 2
+            while _native_threads() > before and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert _native_threads() <= before
+
+
+def _native_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def test_second_open_and_write_outside_are_refused(tmp_path, tools):
