@@ -160,7 +160,7 @@ class Canvas:
             return
         x0, y0, x1, y1 = window
         level, _ = sprite.level_for((bottom - top) / sprite.size_wh[1])
-        if haze[1] > 0:
+        if haze[1] > 0.02:
             level = _hazed(level, haze)
         matrix = _sprite_matrix(level.shape, (left - x0, top - y0, right - x0, bottom - y0), lean_px, mirrored)
         patch = np.asarray(cv2.warpAffine(level, matrix, (x1 - x0, y1 - y0)), dtype=np.uint8)
@@ -176,10 +176,10 @@ class Canvas:
             return
         x0, y0, x1, y1 = window
         matrix = _sprite_matrix(mask.shape, (left - x0, top - y0, right - x0, bottom - y0), 0.0, False)
-        patch = np.asarray(cv2.warpAffine(mask, matrix, (x1 - x0, y1 - y0)), dtype=np.float32)
-        keep = np.asarray(255.0 - strength * patch, dtype=np.uint8)
+        patch = cv2.warpAffine(mask, matrix, (x1 - x0, y1 - y0))
+        keep = cv2.convertScaleAbs(patch, alpha=-strength, beta=255.0)
         roi = self.rgb[y0:y1, x0:x1]
-        cv2.multiply(roi, cv2.merge([keep, keep, keep]), dst=roi, scale=1 / 255)
+        cv2.multiply(roi, cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB), dst=roi, scale=1 / 255)
 
     def _label_polygon(self, corners: Points, label: int) -> None:
         if self.labels is None:

@@ -175,14 +175,14 @@ class DeskScene:
         light = (0.8 * light_x, -0.55)
         room = room_picture(random, light_x)
         pair = self.seed != 0 and bool(random.uniform() < 0.22)
-        zoom = float(random.uniform(0.78, 1.08)) * (0.8 if pair else 1.0)
+        zoom = float(random.uniform(0.8, 1.2)) * (0.8 if pair else 1.0)
         middle = 480 + float(random.uniform(-70, 70))
         self._people: list[_Person] = []
         if pair:
             away = float(random.uniform(210, 270)) * (1 if random.uniform() < 0.5 else -1)
             middle -= away / 2
             self._people.append(_Person(random, light, (middle + away, 300 + float(random.uniform(-30, 20))), zoom * 0.92))
-        self._people.append(_Person(random, light, (middle, 268 + 60 * (zoom - 0.8)), zoom))
+        self._people.append(_Person(random, light, (middle, 262 + 80 * (zoom - 0.8)), zoom))
         chair = chair_picture(random) if random.uniform() < 0.4 else None
         self._room = self._seen(room, chair, middle, zoom)
         self._sensor = Sensor(random, self.size_wh, self.seed, vignette=0.22, noise=9, tint=_tint(random))

@@ -39,9 +39,17 @@ def mirrored(half: Sequence[Spot], middle_x: float) -> list[Spot]:
 
 def mask_of(shape_hw: tuple[int, int], outline: Points, softness_px: float = 0.7) -> FloatArray:
     """Return how far each pixel lies in an outline, float32 [h, w], 0..1, with a soft edge."""
-    mask = np.zeros(shape_hw, np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return blurred(mask.astype(np.float32) / np.float32(255), softness_px)
+    mask = np.zeros(shape_hw, np.float32)
+    margin = 3 * softness_px + 2
+    (x0, y0), (x1, y1) = outline.min(axis=0) - margin, outline.max(axis=0) + margin
+    rows = slice(max(0, int(y0)), max(0, min(shape_hw[0], int(y1) + 1)))
+    columns = slice(max(0, int(x0)), max(0, min(shape_hw[1], int(x1) + 1)))
+    part = np.zeros(mask[rows, columns].shape, np.uint8)
+    if part.size == 0:
+        return mask
+    cv2.fillPoly(part, [np.rint((outline - (columns.start, rows.start)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    mask[rows, columns] = blurred(part.astype(np.float32) / np.float32(255), softness_px)
+    return mask
 
 
 def blurred(values: FloatArray, radius_px: float) -> FloatArray:
@@ -60,7 +68,11 @@ def light_on(mask: FloatArray, radius_px: float, towards: Spot, contrast: float)
         towards: direction to the light in the picture, x to the right, y down.
         contrast: 0 is flat, 1 is strong.
     """
-    inside = (mask > 0.5).astype(np.uint8)
+    rows, columns = _extent(mask, 6)
+    shade = np.ones(mask.shape, np.float32)
+    if rows.start == rows.stop:
+        return shade
+    inside = np.ascontiguousarray(mask[rows, columns] > 0.5).astype(np.uint8)
     distance = np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), dtype=np.float32)
     share = np.clip(distance / np.float32(radius_px), 0, 1)
     height = blurred(np.sqrt(np.float32(1) - (1 - share) ** 2) * np.float32(radius_px), radius_px * 0.22)
@@ -68,19 +80,20 @@ def light_on(mask: FloatArray, radius_px: float, towards: Spot, contrast: float)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
     length = np.sqrt(slope_x**2 + slope_y**2 + 1)
     tilt = -(slope_x * towards[0] + slope_y * towards[1]) / length
-    facing = 1 / length
-    shade = 1 + contrast * (0.42 * tilt + 0.34 * (facing - 0.85))
-    return np.asarray(shade, dtype=np.float32)
+    shade[rows, columns] = 1 + contrast * (0.42 * tilt + 0.34 * (1 / length - 0.85))
+    return shade
 
 
 def paint(picture: FloatArray, mask: FloatArray, colour: Colour, shade: FloatArray | float = 1.0) -> None:
     """Lay a colour, brightened by shade, over a premultiplied rgba picture, float32 [h, w, 4] 0..255, in place."""
-    cover = mask[..., None]
-    tone = np.empty((*mask.shape, 4), np.float32)
-    tone[..., :3] = np.clip(np.multiply.outer(np.broadcast_to(shade, mask.shape), np.array(colour, np.float32)), 0, 255)
+    rows, columns = _extent(mask, 0)
+    part = mask[rows, columns]
+    cover = part[..., None]
+    light = np.broadcast_to(shade, mask.shape)[rows, columns]
+    tone = np.empty((*part.shape, 4), np.float32)
+    tone[..., :3] = np.clip(np.multiply.outer(light, np.array(colour, np.float32)), 0, 255)
     tone[..., 3] = 255
-    picture *= 1 - cover
-    picture += tone * cover
+    picture[rows, columns] += (tone - picture[rows, columns]) * cover
 
 
 def finished(picture: FloatArray) -> UInt8Array:
@@ -113,3 +126,12 @@ def limb(start: Spot, end: Spot, r0: float, r1: float) -> Points:
     front = np.linspace(direction - np.pi / 2, direction + np.pi / 2, 12)
     first = a + r0 * np.stack([np.cos(back), np.sin(back)], axis=1)
     return np.concatenate([first, b + r1 * np.stack([np.cos(front), np.sin(front)], axis=1)])
+
+
+def _extent(mask: FloatArray, margin_px: int) -> tuple[slice, slice]:
+    """Return the rows and columns that a mask covers, with a margin."""
+    rows, columns = np.flatnonzero(mask.max(axis=1) > 0), np.flatnonzero(mask.max(axis=0) > 0)
+    if rows.size == 0:
+        return slice(0, 0), slice(0, 0)
+    top, left = max(0, int(rows[0]) - margin_px), max(0, int(columns[0]) - margin_px)
+    return slice(top, int(rows[-1]) + 1 + margin_px), slice(left, int(columns[-1]) + 1 + margin_px)

@@ -277,7 +277,7 @@ def _skyline(random: np.random.Generator, mood: Mood) -> tuple[Sprite, UInt8Arra
         x += step
     leaf = mixed((74, 104, 58), mood.haze, 0.42)
     for _ in range(420):
-        spot = (int(random.integers(0, width)), height - int(abs(random.normal(0, 13))))
+        spot = (int(random.integers(0, width)), height - min(24, int(abs(random.normal(0, 13)))))
         radius = int(random.integers(4, 12))
         cv2.circle(picture, spot, radius, (*mixed(leaf, (60, 80, 50), float(random.uniform(0, 0.3))), 255.0), -1)
         cv2.circle(labels, spot, radius, VEGETATION, -1)

@@ -21,10 +21,10 @@ from rtseg.scenes.street_plan import (
 )
 from rtseg.types import FloatArray, UInt8Array
 
-SMALLEST_POLE_PX = 4.6
+SMALLEST_POLE_PX = 5.2
 SMALLEST_SIGN_PX = 19.0
 SMALLEST_TREE_PX = 24.0
-_FARTHEST_M = 110.0
+_FARTHEST_M = 96.0
 _LEAVES: tuple[Colour, ...] = ((88, 132, 52), (70, 116, 56), (112, 142, 56), (64, 104, 60), (128, 136, 60), (96, 124, 70))
 _METALS: tuple[Colour, ...] = ((118, 122, 126), (88, 94, 96), (70, 82, 78), (140, 142, 142))
 
@@ -84,7 +84,8 @@ class Roadside:
         depth = 0.5 * plant.width_m * view.camera_y_m / z * view.px_per_m(z)
         lean = self._mood.sun * 0.2 * width
         box = (x - 0.5 * width - lean, ground - 0.8 * depth, x + 0.5 * width - lean, ground + 0.8 * depth)
-        canvas.darken(self._shadow, box, self._mood.shadow * 0.8)
+        if z < 60:
+            canvas.darken(self._shadow, box, self._mood.shadow * 0.8)
         sway = 0.012 * width * float(np.sin(1.3 * time_seconds + plant.phase)) * (plant.sprite < 3)
         haze = (self._mood.haze, self._mood.air(z))
         box = (x - width / 2, ground - height, x + width / 2, ground + 0.01 * height)
@@ -212,7 +213,7 @@ def _plants(random: np.random.Generator, strips: Strips) -> list[Plant]:
             if random.uniform() < 0.6:
                 bush = (float(random.uniform(2.2, 4.0)), float(random.uniform(1.0, 1.7)))
                 plants.append(Plant(front - sign * 0.3, float(z), bush[0], bush[1], 3, 0.0, bool(random.integers(2))))
-        for z in np.arange(3.0, LOOP_M, 9.0):
+        for z in np.arange(3.0, LOOP_M, 11.0):
             tall = float(random.uniform(5, 10))
             away = front + sign * float(random.uniform(9.5, 13))
             plants.append(Plant(away, float(z + random.uniform(-3, 3)), tall * 0.8, tall, int(random.integers(0, 2)), float(z), False))

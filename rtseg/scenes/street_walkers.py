@@ -12,7 +12,7 @@ from rtseg.scenes.canvas import Canvas, Colour, Sprite, mixed, shaded
 from rtseg.scenes.street_plan import LOOP_M, PERSON, Mood, Strips, View
 from rtseg.types import UInt8Array
 
-SMALLEST_WALKER_PX = 44.0
+SMALLEST_WALKER_PX = 52.0
 _PHASES = 8
 _SIZE_WH = (96, 192)
 _SKINS: tuple[Colour, ...] = ((236, 194, 166), (206, 152, 118), (150, 102, 74), (104, 70, 52))
@@ -64,13 +64,13 @@ def _choose(random: np.random.Generator, strips: Strips, looks: int) -> list[Wal
     """Return people on both pavements, alone and in groups."""
     walkers = []
     for kerb, wall in strips.walk_m:
-        z = float(random.uniform(0, 10))
+        z, look = float(random.uniform(0, 10)), 0
         while z < LOOP_M - 3:
-            look = int(random.integers(looks))
+            look = (look + 1 + int(random.integers(looks - 1))) % looks
             pace = float(random.uniform(1.0, 1.5)) * (1 if look % 2 else -1)
-            x = kerb + (wall - kerb) * float(random.uniform(0.35, 0.8))
+            x = kerb + (wall - kerb) * float(random.uniform(0.18, 0.7))
             walkers.append(Walker(look, x, z, pace, float(random.uniform(1.62, 1.95)), float(random.uniform(0, 1))))
-            z += float(random.uniform(1.5, 11))
+            z += float(random.uniform(1.0, 7.5))
     return walkers
 
 
