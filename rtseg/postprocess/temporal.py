@@ -64,7 +64,7 @@ class PictureChange:
 class AlphaSmoother:
     """Smooths the soft matte of one stream."""
 
-    def __init__(self, *, settling_seconds: float = 0.25, insistence: float = 0.25) -> None:
+    def __init__(self, *, settling_seconds: float = 0.5, insistence: float = 0.12) -> None:
         """Set how slowly still places follow, and the extra weight of a new matte that is wholly different."""
         self._settling_seconds = settling_seconds
         self._insistence = insistence
