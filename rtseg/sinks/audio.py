@@ -19,27 +19,13 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 
 from rtseg.sinks.placing import DISK_ERRNOS
+from rtseg.sinks.reencode import SoundEncoder, add_encoder
 
 SOUND_ERRORS: Final = (av.FFmpegError, ValueError, OSError)
 """What PyAV raises for a sound that it cannot read, decode, encode or mux."""
 
 SEEK_MARGIN_SECONDS: Final = 2.0
 TRIAL_PACKETS: Final = 8
-AAC_RATES_HZ: Final = (
-    96000,
-    88200,
-    64000,
-    48000,
-    44100,
-    32000,
-    24000,
-    22050,
-    16000,
-    12000,
-    11025,
-    8000,
-    7350,
-)
 
 
 class AudioTrack:
@@ -93,7 +79,7 @@ class AudioTrack:
         if _holds(container.format.name, path):
             target = container.add_stream_from_template(sound)
             return cls(source, sound, target, copied=True), []
-        target = _add_encoder(container, sound)
+        target = add_encoder(container, sound)
         new_name = target.codec_context.codec.canonical_name
         note = f"audio re-encoded from {codec_name} to {new_name}: {_home(container)} cannot hold it"
         return cls(source, sound, target, copied=False), [note]
@@ -209,19 +195,11 @@ class AudioTrack:
             yield packet
 
     def _encoded_packets(self) -> Iterator[av.Packet[Any]]:
-        encoder = self._target.codec_context
-        resampler = av.AudioResampler(
-            format=encoder.format,
-            layout=encoder.layout,
-            rate=encoder.sample_rate,
-            frame_size=encoder.frame_size,
-        )
-        for sound in self._decoded_frames():
-            for frame in resampler.resample(sound):
-                yield from self._shifted(encoder.encode(frame))
-        for frame in resampler.resample(None):
-            yield from self._shifted(encoder.encode(frame))
-        yield from self._shifted(encoder.encode(None))
+        for packet in SoundEncoder(self._target.codec_context).packets(self._decoded_frames()):
+            shift = round(self._shift_seconds / packet.time_base)
+            packet.dts = packet.pts = (packet.pts or 0) - shift
+            packet.stream = self._target
+            yield packet
 
     def _decoded_frames(self) -> Iterator[AudioFrame]:
         skipped = 0
@@ -233,14 +211,6 @@ class AudioTrack:
         yield from self._sound.codec_context.decode(None)
         if skipped:
             self.notes.append(f"{skipped} broken audio packets were skipped")
-
-    def _shifted(self, packets: list[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-        for packet in packets:
-            shift = round(self._shift_seconds / packet.time_base)
-            packet.pts = (packet.pts or 0) - shift
-            packet.dts = packet.pts
-            packet.stream = self._target
-            yield packet
 
 
 def _holds(muxer: str, path: Path) -> bool:
@@ -258,22 +228,6 @@ def _holds(muxer: str, path: Path) -> bool:
     except SOUND_ERRORS:
         return False
     return True
-
-
-def _add_encoder(container: OutputContainer, sound: AudioStream) -> AudioStream:
-    """Add the encoder that the container is at home with: Opus in WebM, AAC elsewhere; at most two channels."""
-    source = sound.codec_context
-    channels = "mono" if source.layout.nb_channels == 1 else "stereo"
-    bit_rate = 80_000 if channels == "mono" else 160_000
-    if container.format.name == "webm":
-        target = container.add_stream("libopus", rate=48000, layout=channels)
-    else:
-        rate_hz = source.sample_rate if source.sample_rate in AAC_RATES_HZ else 48000
-        target = container.add_stream("aac", rate=rate_hz, layout=channels)
-    if not isinstance(target, AudioStream):
-        raise ValueError("the audio encoder is missing")
-    target.codec_context.bit_rate = bit_rate
-    return target
 
 
 def _home(container: OutputContainer) -> str:
