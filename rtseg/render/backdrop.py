@@ -22,6 +22,7 @@ PICTURE_SUFFIXES: Final[frozenset[str]] = frozenset(
     {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 )
 _USUAL_FRAME_SECONDS: Final[float] = 1 / 25
+_STAMP_ERROR_SECONDS: Final[float] = 0.0005
 
 
 class Backdrop(Protocol):
@@ -75,7 +76,7 @@ class VideoBackdrop:
         if self._origin_seconds is None or seconds < self._origin_seconds:
             self._origin_seconds = seconds
             self._restart()
-        wanted = seconds - self._origin_seconds - self._loop_start_seconds
+        wanted = seconds - self._origin_seconds - self._loop_start_seconds + _STAMP_ERROR_SECONDS
         while wanted >= self._next_seconds():
             wanted -= self._advance(wanted)
         return self._shown

@@ -24,7 +24,9 @@ from rtseg.types import UInt8Array
 
 _SPREAD: Final[float] = 0.008
 """How far the subject's colour is carried, as a standard deviation in heights of the frame."""
+_PURITY: Final[int] = 6
 _TINY: Final[float] = 1e-4
+_SURE: Final[float] = 0.02
 
 
 class CutoutPainter(StatelessPainter):
@@ -46,11 +48,11 @@ class CutoutPainter(StatelessPainter):
 def foreground(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """Return the subject's own colours, rgb uint8 [H, W, 3]; equal to `rgb` where alpha is 255."""
     size_wh = (rgb.shape[1], rgb.shape[0])
-    inside, outside = (
-        geometry.resize_linear(_spread_colors(rgb, part), size_wh)
-        for part in (alpha, np.asarray(cv2.bitwise_not(alpha), np.uint8))
+    inside, outside, sure = (
+        geometry.resize_linear(_spread_colors(rgb, part, least), size_wh)
+        for part, least in ((alpha, _TINY), (np.asarray(cv2.bitwise_not(alpha), np.uint8), _TINY), (alpha, _SURE))
     )
-    colors = np.asarray(cv2.copyTo(rgb, cv2.inRange(alpha, 255.0, 255.0), inside.copy()), np.uint8)
+    colors = np.asarray(cv2.copyTo(rgb, np.where(alpha == 255, alpha, 0), sure), np.uint8)
     soft = np.nonzero((alpha > 0) & (alpha < 255))
     share = alpha[soft].astype(np.float32)[:, None] / np.float32(255)
     rest = rgb[soft] - share * inside[soft] - (1 - share) * outside[soft]
@@ -58,16 +60,19 @@ def foreground(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     return colors
 
 
-def _spread_colors(rgb: UInt8Array, part: UInt8Array) -> UInt8Array:
-    """Return the mean colour of the nearby pixels that belong to the part, uint8 [h, w, 3]; 0 where none is near."""
+def _spread_colors(rgb: UInt8Array, part: UInt8Array, least: float) -> UInt8Array:
+    """Return the mean colour of the nearby pixels that belong to the part, uint8 [h, w, 3].
+
+    It fades to black where less than `least` of what is near belongs to the part.
+    """
     height, width = part.shape
     cell_px = 2 if height < 480 else 4
     cells_wh = (-(-width // cell_px), -(-height // cell_px))
     weight = shrunk(part, cells_wh).astype(np.float32)[..., None] / np.float32(255)
-    # Squared: a cell that is half of the other side says less than half about this one.
-    weight = weight * weight
+    # A cell with a tenth of the other side in it counts half, one with half of it next to nothing.
+    weight = weight**_PURITY
     stack = np.dstack([shrunk(rgb, cells_wh).astype(np.float32) * weight, weight])
     side = box_side(_SPREAD * height / cell_px)
     for _ in range(2):
         stack = cv2.blur(stack, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.rint(stack[..., :3] / np.maximum(stack[..., 3:], _TINY)), np.uint8)
+    return np.asarray(np.rint(stack[..., :3] / np.maximum(stack[..., 3:], least)), np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ def trembling(truth, *, seed):
 def flips_per_pixel_second(masks, *, where=None, fps=30.0):
     """How often a pixel changes sides of one half (or its label), per pixel and second."""
     sides = [mask > 127 if mask.max() > 40 else mask for mask in masks]
-    flips = np.mean([(a != b)[... if where is None else where].mean() for a, b in zip(sides, sides[1:], strict=False)])
+    flips = np.mean([(a != b)[... if where is None else where].mean() for a, b in pairwise(sides)])
     return float(flips) * fps
 
 
@@ -47,7 +49,8 @@ def iou(mask, truth):
 
 
 def run(smoother, masks, lumas):
-    return [smoother.smooth(mask, luma, index / 30) for index, (mask, luma) in enumerate(zip(masks, lumas, strict=True))]
+    pairs = zip(masks, lumas, strict=True)
+    return [smoother.smooth(mask, luma, index / 30) for index, (mask, luma) in enumerate(pairs)]
 
 
 def centers_x(masks):
@@ -101,7 +104,7 @@ def test_a_moving_subject_keeps_its_edge_and_does_not_trail(speed_px):
 
 
 def test_the_measures_see_what_a_plain_average_does():
-    truths, masks, lumas = moving(8.0)
+    truths, masks, _ = moving(8.0)
     average = masks[0].astype(np.float32)
     shown = []
     for mask in masks:
@@ -113,7 +116,7 @@ def test_the_measures_see_what_a_plain_average_does():
 
 
 def test_a_change_of_light_is_not_motion(still):
-    truth, masks, _ = still
+    _, masks, _ = still
     lumas = [scene(128, seed=index, light_levels=index % 7 * 3.0)[1] for index in range(FRAMES)]
     assert flips_per_pixel_second(run(AlphaSmoother(), masks, lumas)[5:]) < flips_per_pixel_second(masks) / 4
 
