@@ -95,9 +95,7 @@ def _fit(alpha: FloatArray, luma: FloatArray, radius_px: int) -> _Line:
     return _Line(np.asarray(gain, np.float32), offset, np.asarray(trust, np.float32))
 
 
-def _coefficients(
-    line: _Line, alpha: UInt8Array, border: FloatArray, radius_px: int
-) -> tuple[FloatArray, FloatArray]:
+def _coefficients(line: _Line, alpha: UInt8Array, border: FloatArray, radius_px: int) -> tuple[FloatArray, FloatArray]:
     """Return gain and offset of the luma, float32 [h, w] each; where the line is not trusted, the matte and no gain."""
     side = 2 * (radius_px // 2) + 1
     trust = line.trust * border

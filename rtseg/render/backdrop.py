@@ -175,6 +175,5 @@ def open_backdrop(effect: Replace) -> Backdrop:
 
 def _unreadable(path: Path) -> ConfigError:
     return ConfigError(
-        f"effect replace: got {str(path)!r}, which cannot be decoded; expected a picture or a video. "
-        "Give another file."
+        f"effect replace: got {str(path)!r}, which cannot be decoded; expected a picture or a video. Give another file."
     )

@@ -30,9 +30,7 @@ class CpuCompositor:
     Threading: one thread at a time.
     """
 
-    def __init__(
-        self, effects: Sequence[Effect], *, classes: tuple[str, ...], palette: tuple[Color, ...]
-    ) -> None:
+    def __init__(self, effects: Sequence[Effect], *, classes: tuple[str, ...], palette: tuple[Color, ...]) -> None:
         """Get ready to draw.
 
         Raises:
