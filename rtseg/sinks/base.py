@@ -92,7 +92,7 @@ class Sink(ABC):
         return False
 
     def take_commands(self) -> Sequence[str]:
-        """Return, once each, the commands given through the sink since the last call: "effect", "model" …"""
+        """Return, once each, the commands given through the sink since the last call ("effect", "model")."""
         return ()
 
     def __enter__(self) -> Self:

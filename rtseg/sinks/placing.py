@@ -29,7 +29,7 @@ def temporary_path(final: Path) -> Path:
 
 
 def partial_path(final: Path) -> Path:
-    """Return the name under which a cut-short output is kept."""
+    """Return the name under which a cut-short output is kept; an older partial file of that name is replaced."""
     return final.with_name(f"{final.stem}.partial{final.suffix}")
 
 
