@@ -9,13 +9,13 @@ import numpy as np
 
 from rtseg.scenes.canvas import Sprite, blend, halved
 from rtseg.scenes.desk_clothes import arm_picture, body_picture
+from rtseg.scenes.desk_face import draw_face
 from rtseg.scenes.desk_person import (
     ARM_PIVOT,
     BODY_PIVOT,
     HEAD_PIVOT,
     Look,
     choose_look,
-    draw_face,
     hair_behind,
     head_picture,
 )
@@ -181,7 +181,9 @@ class DeskScene:
         if pair:
             away = float(random.uniform(210, 270)) * (1 if random.uniform() < 0.5 else -1)
             middle -= away / 2
-            self._people.append(_Person(random, light, (middle + away, 300 + float(random.uniform(-30, 20))), zoom * 0.92))
+            self._people.append(
+                _Person(random, light, (middle + away, 300 + float(random.uniform(-30, 20))), zoom * 0.92)
+            )
         self._people.append(_Person(random, light, (middle, 262 + 80 * (zoom - 0.8)), zoom))
         chair = chair_picture(random) if random.uniform() < 0.4 else None
         self._room = self._seen(room, chair, middle, zoom)

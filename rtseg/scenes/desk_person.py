@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rtseg.scenes.canvas import Colour, Points, mixed, shaded
+from rtseg.scenes.canvas import Colour, mixed, shaded
 from rtseg.scenes.modelling import (
     Spot,
     blurred,
@@ -36,7 +36,15 @@ ARM_PIVOT: Spot = (110.0, 430.0)
 _SKINS: tuple[Colour, ...] = (
     (222, 176, 148), (216, 166, 134), (204, 152, 116), (180, 126, 92), (146, 98, 70), (104, 68, 50),
 )  # fmt: skip
-_HAIRS: tuple[Colour, ...] = ((30, 24, 22), (58, 40, 30), (96, 64, 40), (150, 106, 62), (196, 162, 108), (128, 124, 120), (120, 60, 34))
+_HAIRS: tuple[Colour, ...] = (
+    (30, 24, 22),
+    (58, 40, 30),
+    (96, 64, 40),
+    (150, 106, 62),
+    (196, 162, 108),
+    (128, 124, 120),
+    (120, 60, 34),
+)
 _CLOTHES: tuple[Colour, ...] = (
     (62, 82, 122), (150, 52, 56), (70, 102, 84), (196, 190, 178), (58, 58, 64), (108, 90, 128), (206, 158, 74),
     (120, 150, 178), (226, 222, 214), (36, 42, 58),
@@ -116,27 +124,6 @@ def hair_behind(random: np.random.Generator, look: Look) -> UInt8Array | None:
     return finished(picture)
 
 
-def draw_face(head: UInt8Array, look: Look, *, open_eyes: float, gaze_px: float, open_mouth: float) -> None:
-    """Draw eyes and mouth on a head picture in place.
-
-    Args:
-        head: premultiplied rgba uint8 [400, 320, 4].
-        look: whose head it is.
-        open_eyes: 0 is shut, 1 is open.
-        gaze_px: how far the eyes look aside.
-        open_mouth: 0 is shut, 1 is wide.
-    """
-    for side in (-1, 1):
-        _draw_eye(head, look, 160 + side * 32.0, open_eyes, gaze_px)
-    _draw_mouth(head, look, open_mouth)
-    if look.glasses:
-        for side in (-1, 1):
-            rim = smooth([(160 + side * x, y) for x, y in ((12, 168), (32, 162), (55, 166), (55, 190), (34, 200), (13, 192))])
-            _outline(head, rim, (34, 32, 34), 3.2, closed=True)
-            _outline(head, np.array([(160 + side * 55, 172), (160 + side * 70, 168)], np.float64), (34, 32, 34), 3.0)
-        _outline(head, smooth([(148, 174), (160, 170), (172, 174)], closed=False), (34, 32, 34), 3.0)
-
-
 def _face_mask(look: Look) -> FloatArray:
     half = [(x * (0.5 + 0.5 * look.slim), y) for x, y in _FACE]
     return mask_of((HEAD_WH[1], HEAD_WH[0]), smooth(mirrored(half, 160)), 0.9)
@@ -145,10 +132,19 @@ def _face_mask(look: Look) -> FloatArray:
 def _paint_ears(picture: FloatArray, look: Look) -> None:
     shape = (HEAD_WH[1], HEAD_WH[0])
     for side in (-1, 1):
-        ear = smooth([(160 + side * x, y) for x, y in ((64, 168), (76, 162), (82, 176), (78, 200), (70, 214), (64, 208))])
+        ear = smooth(
+            [(160 + side * x, y) for x, y in ((64, 168), (76, 162), (82, 176), (78, 200), (70, 214), (64, 208))]
+        )
         mask = mask_of(shape, ear, 0.9)
-        paint(picture, mask, shaded(mixed(look.skin, (200, 90, 80), 0.12), 0.9), light_on(mask, 9, look.light, look.contrast))
-        inner = mask_of(shape, smooth([(160 + side * x, y) for x, y in ((68, 176), (76, 174), (75, 192), (69, 202))]), 2.0)
+        paint(
+            picture,
+            mask,
+            shaded(mixed(look.skin, (200, 90, 80), 0.12), 0.9),
+            light_on(mask, 9, look.light, look.contrast),
+        )
+        inner = mask_of(
+            shape, smooth([(160 + side * x, y) for x, y in ((68, 176), (76, 174), (75, 192), (69, 202))]), 2.0
+        )
         paint(picture, inner * 0.45, shaded(look.skin, 0.6))
 
 
@@ -166,7 +162,9 @@ def _paint_modelling(picture: FloatArray, face: FloatArray, look: Look) -> None:
         fold = mask_of(shape, limb((160 + side * 20, 218), (160 + side * 29, 240), 1.5, 1.2), 2.2)
         paint(picture, face * fold * 0.28, dark)
     paint(picture, face * _oval_mask(shape, (160, 262), (22, 5), 5) * 0.2, dark)
-    paint(picture, face * _oval_mask(shape, (160 + 12 * look.light[0], 118), (34, 16), 14) * 0.22, shaded(look.skin, 1.22))
+    paint(
+        picture, face * _oval_mask(shape, (160 + 12 * look.light[0], 118), (34, 16), 14) * 0.22, shaded(look.skin, 1.22)
+    )
 
 
 def _paint_nose(picture: FloatArray, look: Look) -> None:
@@ -174,9 +172,29 @@ def _paint_nose(picture: FloatArray, look: Look) -> None:
     shape = (HEAD_WH[1], HEAD_WH[0])
     away = -1 if look.light[0] > 0 else 1
     dark = shaded(mixed(look.skin, (120, 50, 40), 0.25), 0.6)
-    paint(picture, mask_of(shape, smooth([(160 + away * x, y) for x, y in ((5, 172), (9, 196), (15, 215), (7, 220), (3, 196))]), 3.2) * 0.42, dark)
-    paint(picture, mask_of(shape, smooth([(160 + x, y) for x, y in ((-14, 218), (-8, 223), (0, 226), (8, 223), (14, 218), (0, 221))]), 1.8) * 0.6, dark)
-    paint(picture, mask_of(shape, limb((160 - away * 1.5, 172), (160 - away * 2, 208), 2.4, 4.6), 3.0) * 0.4, shaded(look.skin, 1.18))
+    paint(
+        picture,
+        mask_of(
+            shape, smooth([(160 + away * x, y) for x, y in ((5, 172), (9, 196), (15, 215), (7, 220), (3, 196))]), 3.2
+        )
+        * 0.42,
+        dark,
+    )
+    paint(
+        picture,
+        mask_of(
+            shape,
+            smooth([(160 + x, y) for x, y in ((-14, 218), (-8, 223), (0, 226), (8, 223), (14, 218), (0, 221))]),
+            1.8,
+        )
+        * 0.6,
+        dark,
+    )
+    paint(
+        picture,
+        mask_of(shape, limb((160 - away * 1.5, 172), (160 - away * 2, 208), 2.4, 4.6), 3.0) * 0.4,
+        shaded(look.skin, 1.18),
+    )
     for side in (-1, 1):
         paint(picture, _oval_mask(shape, (160 + side * 7.5, 221.5), (3.4, 2.0), 1.1) * 0.75, shaded(look.skin, 0.3))
 
@@ -185,7 +203,9 @@ def _paint_brows(random: np.random.Generator, picture: FloatArray, look: Look) -
     shape = (HEAD_WH[1], HEAD_WH[0])
     tone = mixed(look.hair, look.skin, 0.2)
     for side in (-1, 1):
-        brow = smooth([(160 + side * x, y) for x, y in ((14, 160), (32, 153), (52, 158), (53, 160), (32, 158), (15, 165))])
+        brow = smooth(
+            [(160 + side * x, y) for x, y in ((14, 160), (32, 153), (52, 158), (53, 160), (32, 158), (15, 165))]
+        )
         paint(picture, mask_of(shape, brow, 1.2) * 0.8, tone, 1 + 0.1 * strands(random, shape, 3))
 
 
@@ -194,7 +214,12 @@ def _paint_beard(random: np.random.Generator, picture: FloatArray, face: FloatAr
     half: list[Spot] = [(0, 228), (24, 230), (44, 222), (62, 190), (72, 196), (66, 236), (40, 276), (0, 288)]
     area = blurred(mask_of(shape, smooth(mirrored(half, 160)), 4.0) * np.clip(face * 1.2, 0, 1), 1.5)
     mouth = 1 - _oval_mask(shape, (160, 244), (21, 8), 3)
-    paint(picture, area * mouth * (0.35 + 0.55 * look.beard), shaded(look.hair, 0.95), 1 + 0.16 * strands(random, shape, 5))
+    paint(
+        picture,
+        area * mouth * (0.35 + 0.55 * look.beard),
+        shaded(look.hair, 0.95),
+        1 + 0.16 * strands(random, shape, 5),
+    )
 
 
 def _paint_hair(random: np.random.Generator, picture: FloatArray, look: Look) -> None:
@@ -218,14 +243,31 @@ def _paint_hair(random: np.random.Generator, picture: FloatArray, look: Look) ->
         mask = _curls(random, mask)
     elif look.hair_style == 2:
         for side in (-1, 1):
-            lock: list[Spot] = [(60, 120), (78, 130), (94, 220), (100, 310), (92, 366), (70, 372), (66, 320), (70, 240), (66, 180)]
+            lock: list[Spot] = [
+                (60, 120),
+                (78, 130),
+                (94, 220),
+                (100, 310),
+                (92, 366),
+                (70, 372),
+                (66, 320),
+                (70, 240),
+                (66, 180),
+            ]
             mask = np.maximum(mask, mask_of(shape, smooth([(160 + side * x, y) for x, y in lock]), 1.2))
     elif look.hair_style == 3:
-        mask = np.maximum(mask, mask_of(shape, smooth(mirrored([(0, 22), (22, 28), (30, 48), (16, 66), (0, 66)], 160)), 1.0))
+        mask = np.maximum(
+            mask, mask_of(shape, smooth(mirrored([(0, 22), (22, 28), (30, 48), (16, 66), (0, 66)], 160)), 1.0)
+        )
     cover = ragged(random, mask, 2.2 if look.hair_style in (3, 4) else 3.4, 0.8)
     streak = 0.13 * strands(random, shape, 26 if look.hair_style != 5 else 4)
     shine = 0.22 * _oval_mask(shape, (160 + 26 * look.light[0], 88), (46, 14), 10)
-    paint(picture, cover * (0.75 if look.hair_style == 4 else 1.0), look.hair, light_on(mask, 46, look.light, 0.9) * (0.98 + streak) + shine)
+    paint(
+        picture,
+        cover * (0.75 if look.hair_style == 4 else 1.0),
+        look.hair,
+        light_on(mask, 46, look.light, 0.9) * (0.98 + streak) + shine,
+    )
 
 
 def _curls(random: np.random.Generator, mask: FloatArray) -> FloatArray:
@@ -234,58 +276,13 @@ def _curls(random: np.random.Generator, mask: FloatArray) -> FloatArray:
     spots = np.argwhere(bytes_mask > 128)
     for y, x in spots[random.integers(0, len(spots), 170)]:
         cv2.circle(bytes_mask, (int(x), int(y) - 3), int(random.integers(5, 12)), 255, -1, cv2.LINE_AA)
-    face = mask_of((HEAD_WH[1], HEAD_WH[0]), smooth(mirrored([(0, 114), (46, 122), (60, 150), (62, 280), (0, 290)], 160)), 1.5)
+    face = mask_of(
+        (HEAD_WH[1], HEAD_WH[0]), smooth(mirrored([(0, 114), (46, 122), (60, 150), (62, 280), (0, 290)], 160)), 1.5
+    )
     return np.asarray(bytes_mask.astype(np.float32) / 255 * (1 - face), dtype=np.float32)
-
-
-def _draw_eye(head: UInt8Array, look: Look, x: float, open_eyes: float, gaze_px: float) -> None:
-    y, half = 179.0, 15.0
-    lid, low = 7.6 * open_eyes, 4.4 * max(open_eyes, 0.25)
-    rim = smooth([(x - half, y), (x - 7, y - lid * 0.85), (x, y - lid), (x + 8, y - lid * 0.8), (x + half, y), (x + 7, y + low), (x - 7, y + low)])
-    if open_eyes > 0.15:
-        _fill(head, rim, (228, 222, 216))
-        box = (slice(int(y) - 14, int(y) + 14), slice(int(x) - 20, int(x) + 20))
-        white = head[box].copy()
-        for radius, tone in ((6.9, shaded(look.iris, 0.6)), (6.1, look.iris), (2.9, (14.0, 12.0, 12.0))):
-            _fill(head, _circle((x + gaze_px, y - 0.8), radius), tone)
-        _fill(head, _circle((x + gaze_px + 2.2 * np.sign(look.light[0] + 0.01), y - 3.2), 1.5), (250, 250, 250))
-        inside = mask_of((28, 40), rim - (int(x) - 20, int(y) - 14), 0.6)[..., None]
-        head[box] = (head[box] * inside + white * (1 - inside)).astype(np.uint8)
-    skin = shaded(mixed(look.skin, (120, 60, 50), 0.18), 0.8)
-    if open_eyes <= 0.15:
-        _fill(head, rim, skin)
-    _outline(head, rim[: len(rim) * 5 // 7], shaded(look.hair, 0.55), 2.4)
-    _outline(head, smooth([(x - half, y - 6 - lid * 0.5), (x, y - 7.5 - lid * 0.62), (x + half, y - 6 - lid * 0.45)], closed=False), skin, 1.6)
-
-
-def _draw_mouth(head: UInt8Array, look: Look, open_mouth: float) -> None:
-    x, y, half = 160.0, 244.0, 21.0 - 2.5 * open_mouth
-    gap = 9.0 * open_mouth
-    lip = mixed(shaded(look.skin, 0.84), (176, 62, 66), 0.42)
-    _fill(head, smooth([(x - half, y), (x - 9, y - 5), (x, y - 3.6), (x + 9, y - 5), (x + half, y), (x + 10, y + 6.5 + gap), (x, y + 8 + gap), (x - 10, y + 6.5 + gap)]), lip)
-    _fill(head, smooth([(x - 10, y + 3.5 + gap), (x, y + 3.2 + gap), (x + 10, y + 3.5 + gap), (x, y + 6 + gap)]), mixed(lip, (255, 226, 220), 0.22))
-    if gap > 1.0:
-        _fill(head, smooth([(x - half + 4, y + 0.5), (x, y - 0.8), (x + half - 4, y + 0.5), (x + 8, y + 1.5 + gap), (x - 8, y + 1.5 + gap)]), (62, 22, 24))
-        if gap > 3.0:
-            _fill(head, smooth([(x - half + 7, y + 0.4), (x, y - 0.6), (x + half - 7, y + 0.4), (x + 8, y + 3.0), (x - 8, y + 3.0)]), (232, 228, 220))
-    else:
-        _outline(head, smooth([(x - half, y), (x - 8, y + 0.8), (x, y + 1.6), (x + 8, y + 0.8), (x + half, y)], closed=False), shaded(lip, 0.55), 1.8)
 
 
 def _oval_mask(shape_hw: tuple[int, int], centre: Spot, radius: Spot, softness_px: float) -> FloatArray:
     angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     outline = np.stack([centre[0] + radius[0] * np.cos(angle), centre[1] + radius[1] * np.sin(angle)], axis=1)
     return mask_of(shape_hw, outline, softness_px)
-
-
-def _circle(centre: Spot, radius: float) -> Points:
-    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1)
-
-
-def _fill(head: UInt8Array, outline: Points, colour: Colour) -> None:
-    cv2.fillPoly(head, [np.rint(outline * 16).astype(np.int32)], (*colour, 255.0), cv2.LINE_AA, 4)
-
-
-def _outline(head: UInt8Array, curve: Points, colour: Colour, thickness_px: float, *, closed: bool = False) -> None:
-    cv2.polylines(head, [np.rint(curve * 16).astype(np.int32)], closed, (*colour, 255.0), round(thickness_px), cv2.LINE_AA, 4)

@@ -12,10 +12,20 @@ from rtseg.types import FloatArray, UInt8Array
 ROOM_WH = (1040, 600)
 """Size of a painted room; the reference picture of 960 by 540 is its middle."""
 _WALLS: tuple[Colour, ...] = (
-    (206, 202, 194), (176, 186, 196), (196, 184, 166), (148, 164, 158), (214, 206, 200), (112, 124, 140), (182, 158, 146), (98, 106, 100),
+    (206, 202, 194), (176, 186, 196), (196, 184, 166), (148, 164, 158), (214, 206, 200),
+    (112, 124, 140), (182, 158, 146), (98, 106, 100),
 )  # fmt: skip
 _WOODS: tuple[Colour, ...] = ((146, 104, 68), (106, 72, 50), (188, 152, 110), (222, 216, 206), (74, 62, 56))
-_BOOKS: tuple[Colour, ...] = ((150, 50, 46), (52, 84, 128), (206, 178, 110), (66, 108, 84), (226, 220, 208), (60, 58, 66), (190, 110, 60), (120, 82, 122))
+_BOOKS: tuple[Colour, ...] = (
+    (150, 50, 46),
+    (52, 84, 128),
+    (206, 178, 110),
+    (66, 108, 84),
+    (226, 220, 208),
+    (60, 58, 66),
+    (190, 110, 60),
+    (120, 82, 122),
+)
 
 
 def room_picture(random: np.random.Generator, light_x: float) -> UInt8Array:
@@ -93,7 +103,14 @@ def _window(random: np.random.Generator, room: UInt8Array, left: int) -> None:
     green = shaded((112, 148, 92), float(random.uniform(0.9, 1.2)))
     for _ in range(60):
         spot = (int(random.integers(0, right - left)), bottom - top - int(abs(random.normal(0, 34))))
-        cv2.circle(view, spot, int(random.integers(12, 34)), mixed(green, (236, 242, 246), float(random.uniform(0.2, 0.5))), -1, cv2.LINE_AA)
+        cv2.circle(
+            view,
+            spot,
+            int(random.integers(12, 34)),
+            mixed(green, (236, 242, 246), float(random.uniform(0.2, 0.5))),
+            -1,
+            cv2.LINE_AA,
+        )
     room[top:bottom, left:right] = cv2.GaussianBlur(view, (0, 0), 3.0)
     frame = (238, 236, 230)
     for x in (left, (left + right) // 2, right):
@@ -126,16 +143,27 @@ def _shelf(random: np.random.Generator, room: UInt8Array, left: int, wood: Colou
             tone = shaded(_BOOKS[int(random.integers(len(_BOOKS)))], float(random.uniform(0.75, 1.0)))
             cv2.rectangle(room, (x, y - tall_px), (x + thick, y), tone, -1)
             cv2.line(room, (x + 1, y - tall_px), (x + 1, y), shaded(tone, 1.25), 2)
-            cv2.rectangle(room, (x + 3, y - tall_px + 12), (x + thick - 3, y - tall_px + 20), mixed(tone, (240, 226, 180), 0.5), -1)
+            cv2.rectangle(
+                room,
+                (x + 3, y - tall_px + 12),
+                (x + thick - 3, y - tall_px + 20),
+                mixed(tone, (240, 226, 180), 0.5),
+                -1,
+            )
             x += thick + 1
         cv2.rectangle(room, (left - 8, y), (left + width + 8, y + 12), wood, -1)
-        cv2.rectangle(room, (left - 8, y + 12), (left + width + 8, y + 20), mixed(shaded(wood, 0.4), (90, 90, 90), 0.3), -1)
+        cv2.rectangle(
+            room, (left - 8, y + 12), (left + width + 8, y + 20), mixed(shaded(wood, 0.4), (90, 90, 90), 0.3), -1
+        )
 
 
 def _pictures(random: np.random.Generator, room: UInt8Array, left: int, wood: Colour) -> None:
     """Hang up framed pictures."""
     for number in range(int(random.integers(2, 4))):
-        x, y = left + (number % 2) * 150 + int(random.integers(0, 16)), 70 + (number // 2) * 190 + int(random.integers(0, 26))
+        x, y = (
+            left + (number % 2) * 150 + int(random.integers(0, 16)),
+            70 + (number // 2) * 190 + int(random.integers(0, 26)),
+        )
         width, height = int(random.integers(100, 136)), int(random.integers(110, 160))
         cv2.rectangle(room, (x + 5, y + 7), (x + width + 7, y + height + 9), (96, 94, 92), -1)
         cv2.rectangle(room, (x, y), (x + width, y + height), wood, -1)
@@ -166,11 +194,18 @@ def _plant(random: np.random.Generator, room: UInt8Array, x: int, y: int) -> Non
         tip = (x + length * np.cos(angle) * 0.7, y - 60 + length * np.sin(angle))
         middle = ((x + tip[0]) / 2 + random.normal(0, 10), (y - 60 + tip[1]) / 2 - 12)
         leaf = np.array([(x, y - 50), (middle[0] - 9, middle[1]), tip, (middle[0] + 9, middle[1] + 8)])
-        cv2.fillConvexPoly(room, (leaf * 16).astype(np.int32), shaded(base, float(random.uniform(0.55, 1.25))), cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(
+            room, (leaf * 16).astype(np.int32), shaded(base, float(random.uniform(0.55, 1.25))), cv2.LINE_AA, 4
+        )
     pot = np.array([(x - 46, y - 70), (x + 46, y - 70), (x + 34, y + 50), (x - 34, y + 50)])
     tone = ((206, 196, 186), (176, 96, 66), (70, 74, 82))[int(random.integers(3))]
     cv2.fillConvexPoly(room, pot, tone, cv2.LINE_AA)
-    cv2.fillConvexPoly(room, np.array([(x + 10, y - 70), (x + 46, y - 70), (x + 34, y + 50), (x + 8, y + 50)]), shaded(tone, 0.8), cv2.LINE_AA)
+    cv2.fillConvexPoly(
+        room,
+        np.array([(x + 10, y - 70), (x + 46, y - 70), (x + 34, y + 50), (x + 8, y + 50)]),
+        shaded(tone, 0.8),
+        cv2.LINE_AA,
+    )
 
 
 def _lamp(room: UInt8Array, x: int, y: int) -> None:
@@ -180,4 +215,9 @@ def _lamp(room: UInt8Array, x: int, y: int) -> None:
     glow = np.exp(-(((columns - x) / 190) ** 2 + ((rows - y) / 170) ** 2))[..., None]
     room[:] = np.clip(room + glow * np.array((70, 54, 26), np.float32), 0, 255)
     cv2.line(room, (x, y), (x, height), (60, 56, 52), 7)
-    cv2.fillConvexPoly(room, np.array([(x - 34, y - 50), (x + 34, y - 50), (x + 58, y + 36), (x - 58, y + 36)]), (252, 232, 190), cv2.LINE_AA)
+    cv2.fillConvexPoly(
+        room,
+        np.array([(x - 34, y - 50), (x + 34, y - 50), (x + 58, y + 36), (x - 58, y + 36)]),
+        (252, 232, 190),
+        cv2.LINE_AA,
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from rtseg.errors import ConfigError
 
 MIN_SIDE_PX = 16
 MAX_SIDE_PX = 8192
+MAX_TIME_SECONDS = 1e9
 
 
 def checked_size(size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -40,15 +39,15 @@ def checked_time(time_seconds: float) -> float:
     """Return the time in seconds.
 
     Raises:
-        ConfigError: it is no finite number, or negative.
+        ConfigError: it is no number, negative, or above 1e9.
     """
     try:
         seconds = float(time_seconds)
     except (TypeError, ValueError):
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_TIME_SECONDS:
         raise ConfigError(
-            f"scene time: got {time_seconds!r}; expected seconds, a finite number >= 0. Give frame_index / fps."
+            f"scene time: got {time_seconds!r}; expected seconds, a number from 0 to 1e9. Give frame_index / fps."
         )
     return seconds
 

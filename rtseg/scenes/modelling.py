@@ -25,7 +25,8 @@ def smooth(corners: Sequence[Spot], *, closed: bool = True, steps: int = 8) -> P
         wrapped = [i % count for i in around] if closed else [min(max(i, 0), count - 1) for i in around]
         a, b, c, d = points[wrapped]
         curve.append(
-            0.5 * (2 * b + (c - a) * share + (2 * a - 5 * b + 4 * c - d) * share**2 + (3 * b - a - 3 * c + d) * share**3)
+            0.5
+            * (2 * b + (c - a) * share + (2 * a - 5 * b + 4 * c - d) * share**2 + (3 * b - a - 3 * c + d) * share**3)
         )
     return np.concatenate(curve)
 

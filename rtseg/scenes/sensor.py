@@ -40,7 +40,7 @@ class Sensor:
         self._curve = None if gamma == 1.0 else _tone_curve(gamma)
         self._lens = _lens(size_wh, tint, vignette)
         side = 2 * _TILE_PX
-        self._bias = noise // 2
+        self._bias = np.array((noise // 2,) * 3 + (0,), np.float64)
         parts = random.integers(0, noise // 2 + 1, (2, side, side, 3), np.uint8)
         self._noise: UInt8Array = parts[0] + parts[1]
 
@@ -51,8 +51,7 @@ class Sensor:
         cv2.multiply(rgb, self._lens, dst=rgb, scale=1 / 255)
         random = np.random.default_rng((self._seed, int(time_seconds * 1e6)))
         height, width = rgb.shape[:2]
-        bias = float(self._bias)
-        cv2.subtract(rgb, (bias, bias, bias, 0.0), dst=rgb)
+        cv2.subtract(rgb, self._bias, dst=rgb)
         for top in range(0, height, _TILE_PX):
             for left in range(0, width, _TILE_PX):
                 y, x = (int(value) for value in random.integers(0, _TILE_PX, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -105,18 +106,18 @@ class StreetScene:
 
     def _things(self, canvas: Canvas, view: View, time_seconds: float) -> list[tuple[float, Callable[[], None]]]:
         """Return everything that stands up: its distance, and how to draw it."""
-        things: list[tuple[float, Callable[[], None]]] = []
+        drawn: list[tuple[float, Callable[[], None]]] = []
         for house in self._houses.houses:
             far = view.ahead(house.near_m) + house.length_m
-            things.append((far, lambda house=house: self._houses.draw(canvas, view, house)))  # type: ignore[misc]
+            drawn.append((far, partial(self._houses.draw, canvas, view, house)))
         for plant in self._roadside.plants:
-            things.append((view.ahead(plant.z_m), lambda plant=plant: self._roadside.draw_plant(canvas, view, plant, time_seconds)))  # type: ignore[misc]
+            drawn.append((view.ahead(plant.z_m), partial(self._roadside.draw_plant, canvas, view, plant, time_seconds)))
         for post in self._roadside.posts:
-            things.append((view.ahead(post.z_m), lambda post=post: self._roadside.draw_post(canvas, view, post, time_seconds)))  # type: ignore[misc]
+            drawn.append((view.ahead(post.z_m), partial(self._roadside.draw_post, canvas, view, post, time_seconds)))
         for vehicle in self._traffic.vehicles:
             z = self._traffic.distance(view, vehicle, time_seconds)
-            things.append((z, lambda vehicle=vehicle, z=z: self._traffic.draw(canvas, view, vehicle, z)))  # type: ignore[misc]
+            drawn.append((z, partial(self._traffic.draw, canvas, view, vehicle, z)))
         for walker in self._walkers.walkers:
             z = view.ahead(walker.z_m + walker.speed_m_s * time_seconds)
-            things.append((z, lambda walker=walker, z=z: self._walkers.draw(canvas, view, walker, z, time_seconds)))  # type: ignore[misc]
-        return things
+            drawn.append((z, partial(self._walkers.draw, canvas, view, walker, z, time_seconds)))
+        return drawn

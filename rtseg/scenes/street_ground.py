@@ -13,7 +13,6 @@ from rtseg.scenes.street_plan import (
     ROAD,
     SIDEWALK,
     SKY,
-    TERRAIN,
     VEGETATION,
     Mood,
     Strips,
@@ -24,7 +23,14 @@ from rtseg.types import UInt8Array
 _REACH_M = 22.0
 _PERIOD_M = 24.0
 _TEXELS_PER_M = 22
-_BANDS: tuple[tuple[float, int, int], ...] = ((8.0, 1, 1), (13.0, 3, 1), (20.0, 8, 1), (34.0, 22, 2), (70.0, 66, 3), (400.0, 264, 5))
+_BANDS: tuple[tuple[float, int, int], ...] = (
+    (8.0, 1, 1),
+    (13.0, 3, 1),
+    (20.0, 8, 1),
+    (34.0, 22, 2),
+    (70.0, 66, 3),
+    (400.0, 264, 5),
+)
 """Up to which distance in metres, and how much smaller the texture is along and across the street."""
 _LABELS_PER_M = 50
 _SKY_WH = (640, 200)
@@ -197,12 +203,19 @@ class Horizon:
         level = self._sky if zoom > 0.6 else cv2.resize(self._sky, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         step = zoom * self._sky.shape[1] / level.shape[1]
         matrix = np.array(
-            [[step, 0, 0.5 * step - 0.5 - shift * zoom], [0, step, view.horizon_px - _SKY_WH[1] * zoom + 0.5 * step - 0.5]],
+            [
+                [step, 0, 0.5 * step - 0.5 - shift * zoom],
+                [0, step, view.horizon_px - _SKY_WH[1] * zoom + 0.5 * step - 0.5],
+            ],
             np.float32,
         )
         target = canvas.rgb[:bottom]
         cv2.warpAffine(
-            np.asarray(level, dtype=np.uint8), matrix, (canvas.width, bottom), dst=target, borderMode=cv2.BORDER_REPLICATE
+            np.asarray(level, dtype=np.uint8),
+            matrix,
+            (canvas.width, bottom),
+            dst=target,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         if canvas.labels is not None:
             canvas.labels[:bottom] = SKY
@@ -241,7 +254,9 @@ def _level(base: UInt8Array, reach_m: float, along: int, across: int) -> UInt8Ar
         size_wh = (width // across, length // along)
         small = np.asarray(cv2.resize(base, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     repeats = int(np.ceil((reach_m + _PERIOD_M) / _PERIOD_M)) + 1
-    return np.ascontiguousarray(np.tile(small, (repeats, 1, 1))[: int((reach_m + _PERIOD_M + 1) * _TEXELS_PER_M / along) + 2])
+    return np.ascontiguousarray(
+        np.tile(small, (repeats, 1, 1))[: int((reach_m + _PERIOD_M + 1) * _TEXELS_PER_M / along) + 2]
+    )
 
 
 def _band(view: View, x0_m: float, x1_m: float) -> Points:

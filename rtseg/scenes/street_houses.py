@@ -14,8 +14,16 @@ from rtseg.types import UInt8Array
 
 _TEXELS_WH = (208, 208)
 _WALLS: tuple[Colour, ...] = (
-    (178, 110, 88), (196, 160, 120), (206, 196, 178), (150, 92, 76), (188, 178, 170),
-    (222, 206, 170), (160, 150, 146), (198, 140, 112), (142, 128, 120), (214, 182, 160),
+    (178, 110, 88),
+    (196, 160, 120),
+    (206, 196, 178),
+    (150, 92, 76),
+    (188, 178, 170),
+    (222, 206, 170),
+    (160, 150, 146),
+    (198, 140, 112),
+    (142, 128, 120),
+    (214, 182, 160),
 )
 _ROOFS: tuple[Colour, ...] = ((132, 72, 58), (96, 84, 84), (112, 64, 54), (82, 80, 88), (140, 96, 74))
 _SHOPS: tuple[Colour, ...] = ((150, 46, 46), (42, 84, 72), (58, 62, 108), (170, 120, 48), (84, 48, 74), (54, 54, 56))
@@ -50,9 +58,7 @@ class Houses:
         town = float(random.uniform(0.15, 1.0))
         open_side = int(random.choice((-1, 0, 0, 1)))
         self.houses = [
-            house
-            for side in (-1, 1)
-            for house in _row(random, side, len(self._fronts), town, side == open_side)
+            house for side in (-1, 1) for house in _row(random, side, len(self._fronts), town, side == open_side)
         ]
 
     def draw(self, canvas: Canvas, view: View, house: House) -> None:
@@ -98,8 +104,11 @@ class Houses:
             tone = mixed(shaded(house.trim, 0.9 * lit), self._mood.haze, self._mood.air(z))
             canvas.polygon(view.project(gable), tone, BUILDING)
         else:
-            rim = np.array([[x0, 0, z], [x1, 0, z], [x1, -0.35, z], [x0, -0.35, z]]) + (0, house.height_m, 0)
-            canvas.polygon(view.project(rim), mixed(shaded(house.trim, lit), self._mood.haze, self._mood.air(z)), BUILDING)
+            rim = np.array([[x0, 0, z], [x1, 0, z], [x1, -0.35, z], [x0, -0.35, z]])
+            rim[:, 1] += house.height_m
+            canvas.polygon(
+                view.project(rim), mixed(shaded(house.trim, lit), self._mood.haze, self._mood.air(z)), BUILDING
+            )
 
     def _draw_roof(
         self, canvas: Canvas, view: View, house: House, z0: float, z1: float, x_m: tuple[float, float]
@@ -114,7 +123,9 @@ class Houses:
             a, b = row / rows, (row + 1) / rows
             x_low, x_top = eave + (x1 - eave) * a, eave + (x1 - eave) * b
             y_low, y_top = low + (top - low) * a, low + (top - low) * b
-            slope = np.array([[x_low, y_low, z0], [x_top, y_top, z0], [x_top, y_top, z1], [x_low, y_low, z1]], np.float64)
+            slope = np.array(
+                [[x_low, y_low, z0], [x_top, y_top, z0], [x_top, y_top, z1], [x_low, y_low, z1]], np.float64
+            )
             canvas.polygon(view.project(slope), shaded(tone, 0.88 + 0.05 * (row % 2) + 0.04 * row), BUILDING)
 
     def _lay(
@@ -181,7 +192,9 @@ def _front(random: np.random.Generator, mood: Mood) -> UInt8Array:
     """Return a house front, rgb uint8 [h, w, 3]: wall, windows in a grid, shop or doors on the ground floor."""
     width, height = _TEXELS_WH
     wall = shaded(_WALLS[int(random.integers(len(_WALLS)))], float(random.uniform(0.82, 1.06)))
-    brightness = 0.035 * textures.grain(random, (height, width)) + 0.06 * textures.fractal_noise(random, (width, height), (3, 3), 3)
+    brightness = 0.035 * textures.grain(random, (height, width)) + 0.06 * textures.fractal_noise(
+        random, (width, height), (3, 3), 3
+    )
     if random.uniform() < 0.45:
         y, x = np.mgrid[0:height, 0:width]
         joints = (y % 4 == 0) | ((x + (y // 4 % 2) * 5) % 10 == 0)
@@ -219,7 +232,13 @@ def _window(
         corners = np.array([[x0, y0], [x1, y0], [x0, (y0 + 2 * y1) // 3]])
         cv2.fillConvexPoly(picture, corners, mixed(glass, (196, 212, 228), 0.35))
     if random.uniform() < 0.4:
-        cv2.rectangle(picture, (x0, y0), (x1, y0 + round((y1 - y0) * random.uniform(0.15, 0.6))), mixed(glass, (226, 220, 208), 0.6), -1)
+        cv2.rectangle(
+            picture,
+            (x0, y0),
+            (x1, y0 + round((y1 - y0) * random.uniform(0.15, 0.6))),
+            mixed(glass, (226, 220, 208), 0.6),
+            -1,
+        )
     cv2.line(picture, ((x0 + x1) // 2, y0), ((x0 + x1) // 2, y1), frame, 1)
     cv2.line(picture, (x0 - 3, y1 + 3), (x1 + 3, y1 + 3), mixed(frame, (120, 116, 110), 0.5), 2)
 
@@ -234,9 +253,17 @@ def _ground_floor(random: np.random.Generator, picture: UInt8Array, top: float, 
         shop = _SHOPS[int(random.integers(len(_SHOPS)))]
         if random.uniform() < 0.6:
             cv2.rectangle(picture, (x + 2, y0 + 3), (x1 - 3, height), shaded(shop, 0.8), -1)
-            glass = (244.0, 212.0, 150.0) if lamps or random.uniform() < 0.15 else mixed((46, 54, 64), (104, 122, 140), float(random.uniform()))
+            glass = (
+                (244.0, 212.0, 150.0)
+                if lamps or random.uniform() < 0.15
+                else mixed((46, 54, 64), (104, 122, 140), float(random.uniform()))
+            )
             cv2.rectangle(picture, (x + 6, y0 + 15), (x1 - 8, height - 8), glass, -1)
-            cv2.fillConvexPoly(picture, np.array([[x + 6, y0 + 15], [x1 - 8, y0 + 15], [x + 6, height - 14]]), mixed(glass, (206, 218, 228), 0.25))
+            cv2.fillConvexPoly(
+                picture,
+                np.array([[x + 6, y0 + 15], [x1 - 8, y0 + 15], [x + 6, height - 14]]),
+                mixed(glass, (206, 218, 228), 0.25),
+            )
             cv2.rectangle(picture, (x + 2, y0 + 3), (x1 - 3, y0 + 12), shop, -1)
             if random.uniform() < 0.5:
                 for stripe in range(x + 2, x1 - 3, 8):
@@ -247,5 +274,3 @@ def _ground_floor(random: np.random.Generator, picture: UInt8Array, top: float, 
             cv2.rectangle(picture, (door - 8, height - 36), (door + 8, height), shop, -1)
             cv2.rectangle(picture, (door - 5, height - 33), (door + 5, height - 22), (150, 168, 184), -1)
         x = x1
-
-

@@ -25,7 +25,14 @@ SMALLEST_POLE_PX = 5.2
 SMALLEST_SIGN_PX = 19.0
 SMALLEST_TREE_PX = 24.0
 _FARTHEST_M = 96.0
-_LEAVES: tuple[Colour, ...] = ((88, 132, 52), (70, 116, 56), (112, 142, 56), (64, 104, 60), (128, 136, 60), (96, 124, 70))
+_LEAVES: tuple[Colour, ...] = (
+    (88, 132, 52),
+    (70, 116, 56),
+    (112, 142, 56),
+    (64, 104, 60),
+    (128, 136, 60),
+    (96, 124, 70),
+)
 _METALS: tuple[Colour, ...] = ((118, 122, 126), (88, 94, 96), (70, 82, 78), (140, 142, 142))
 
 
@@ -57,9 +64,7 @@ class Post:
 class Roadside:
     """Plants and posts of one street."""
 
-    def __init__(
-        self, random: np.random.Generator, strips: Strips, mood: Mood, crossings_m: list[float]
-    ) -> None:
+    def __init__(self, random: np.random.Generator, strips: Strips, mood: Mood, crossings_m: list[float]) -> None:
         """Paint the sprites and set up the plants and posts of one seed."""
         self._strips, self._mood = strips, mood
         leaf = _LEAVES[int(random.integers(len(_LEAVES)))]
@@ -122,9 +127,13 @@ class Roadside:
         canvas.polygon(polygon_of((x0, y0), (x1, y0), (x1, y1), (x0, y1)), shaded(metal, 0.72), POLE)
         a, b = (0.15, 0.55) if self._mood.sun < 0 or not upright else (0.45, 0.85)
         if upright:
-            light = polygon_of((x0 + a * (x1 - x0), y0), (x0 + b * (x1 - x0), y0), (x0 + b * (x1 - x0), y1), (x0 + a * (x1 - x0), y1))
+            light = polygon_of(
+                (x0 + a * (x1 - x0), y0), (x0 + b * (x1 - x0), y0), (x0 + b * (x1 - x0), y1), (x0 + a * (x1 - x0), y1)
+            )
         else:
-            light = polygon_of((x0, y0 + a * (y1 - y0)), (x1, y0 + a * (y1 - y0)), (x1, y0 + b * (y1 - y0)), (x0, y0 + b * (y1 - y0)))
+            light = polygon_of(
+                (x0, y0 + a * (y1 - y0)), (x1, y0 + a * (y1 - y0)), (x1, y0 + b * (y1 - y0)), (x0, y0 + b * (y1 - y0))
+            )
         canvas.polygon(light, shaded(metal, 1.18))
 
     def _lamp(self, canvas: Canvas, view: View, post: Post, z: float) -> None:
@@ -132,12 +141,27 @@ class Roadside:
         reach = -np.sign(post.x_m) * 1.7
         x, y = view.spot(post.x_m, post.height_m, z)
         unit = view.px_per_m(z)
-        self._bar(canvas, (min(x, x + reach * unit), y), (max(x, x + reach * unit), y + 0.17 * unit), upright=False, z=z)
+        self._bar(
+            canvas, (min(x, x + reach * unit), y), (max(x, x + reach * unit), y + 0.17 * unit), upright=False, z=z
+        )
         head = x + reach * unit
-        box = polygon_of((head - 0.5 * unit, y - 0.05 * unit), (head + 0.5 * unit, y - 0.05 * unit), (head + 0.42 * unit, y + 0.26 * unit), (head - 0.42 * unit, y + 0.26 * unit))
+        box = polygon_of(
+            (head - 0.5 * unit, y - 0.05 * unit),
+            (head + 0.5 * unit, y - 0.05 * unit),
+            (head + 0.42 * unit, y + 0.26 * unit),
+            (head - 0.42 * unit, y + 0.26 * unit),
+        )
         canvas.polygon(box, mixed(shaded(self._metal, 0.8), self._mood.haze, self._mood.air(z)), POLE)
         glow: Colour = (255, 236, 180) if self._mood.lamps else (214, 214, 206)
-        canvas.polygon(polygon_of((head - 0.36 * unit, y + 0.2 * unit), (head + 0.36 * unit, y + 0.2 * unit), (head + 0.3 * unit, y + 0.29 * unit), (head - 0.3 * unit, y + 0.29 * unit)), glow)
+        canvas.polygon(
+            polygon_of(
+                (head - 0.36 * unit, y + 0.2 * unit),
+                (head + 0.36 * unit, y + 0.2 * unit),
+                (head + 0.3 * unit, y + 0.29 * unit),
+                (head - 0.3 * unit, y + 0.29 * unit),
+            ),
+            glow,
+        )
 
     def _plate(self, canvas: Canvas, view: View, post: Post, z: float) -> None:
         """Draw the plate of a sign."""
@@ -146,7 +170,9 @@ class Roadside:
             return
         x, y = view.spot(post.x_m, post.height_m - 0.35, z)
         haze = (self._mood.haze, self._mood.air(z))
-        canvas.sprite(self._signs[post.variant], (x - size / 2, y - size / 2, x + size / 2, y + size / 2), TRAFFIC_SIGN, haze=haze)
+        canvas.sprite(
+            self._signs[post.variant], (x - size / 2, y - size / 2, x + size / 2, y + size / 2), TRAFFIC_SIGN, haze=haze
+        )
 
     def _lights(
         self, canvas: Canvas, view: View, top_m: tuple[float, float, float], time_seconds: float, variant: int
@@ -156,8 +182,14 @@ class Roadside:
         x, y = view.spot(*top_m)
         width, height = 0.72 * unit, 1.75 * unit
         air = self._mood.air(top_m[2])
-        rim = polygon_of((x - width / 2, y), (x + width / 2, y), (x + width / 2, y + height), (x - width / 2, y + height))
-        canvas.polygon(rim, mixed((214, 178, 42), self._mood.haze, air) if variant % 2 else mixed((30, 32, 34), self._mood.haze, air), TRAFFIC_LIGHT)
+        rim = polygon_of(
+            (x - width / 2, y), (x + width / 2, y), (x + width / 2, y + height), (x - width / 2, y + height)
+        )
+        canvas.polygon(
+            rim,
+            mixed((214, 178, 42), self._mood.haze, air) if variant % 2 else mixed((30, 32, 34), self._mood.haze, air),
+            TRAFFIC_LIGHT,
+        )
         inner = (rim - (x, y + height / 2)) * (0.84, 0.93) + (x, y + height / 2)
         canvas.polygon(inner, mixed((24, 26, 28), self._mood.haze, air))
         phase = (time_seconds / 3.0 + variant * 1.7) % 5.0
@@ -168,7 +200,10 @@ class Roadside:
             tone = colour if lamp == shining else mixed(shaded(colour, 0.22), (40, 40, 40), 0.3)
             canvas.polygon(_round(centre, 0.215 * unit), mixed(tone, self._mood.haze, air * 0.5))
             if lamp == shining:
-                canvas.polygon(_round((centre[0] - 0.04 * unit, centre[1] - 0.05 * unit), 0.09 * unit), mixed(tone, (255, 255, 255), 0.6))
+                canvas.polygon(
+                    _round((centre[0] - 0.04 * unit, centre[1] - 0.05 * unit), 0.09 * unit),
+                    mixed(tone, (255, 255, 255), 0.6),
+                )
 
     def _gantry(self, canvas: Canvas, view: View, post: Post, z: float, time_seconds: float) -> None:
         """Draw an arm over the road with traffic lights and a sign."""
@@ -216,7 +251,17 @@ def _plants(random: np.random.Generator, strips: Strips) -> list[Plant]:
         for z in np.arange(3.0, LOOP_M, 11.0):
             tall = float(random.uniform(5, 10))
             away = front + sign * float(random.uniform(9.5, 13))
-            plants.append(Plant(away, float(z + random.uniform(-3, 3)), tall * 0.8, tall, int(random.integers(0, 2)), float(z), False))
+            plants.append(
+                Plant(
+                    away,
+                    float(z + random.uniform(-3, 3)),
+                    tall * 0.8,
+                    tall,
+                    int(random.integers(0, 2)),
+                    float(z),
+                    False,
+                )
+            )
     return plants
 
 
@@ -231,7 +276,9 @@ def _posts(random: np.random.Generator, strips: Strips, crossings_m: list[float]
             for step in (7.0, 14.5):
                 if random.uniform() < (0.85 if side > 0 else 0.6):
                     variant = int(random.integers(0, 5))
-                    posts.append(Post(side * (edge + 0.1), float(z + step), "sign", variant, float(random.uniform(2.7, 3.2))))
+                    posts.append(
+                        Post(side * (edge + 0.1), float(z + step), "sign", variant, float(random.uniform(2.7, 3.2)))
+                    )
     variant = int(random.integers(0, 4))
     for z in crossings_m:
         gantry = bool(random.uniform() < 0.6)
@@ -248,7 +295,14 @@ def _tree(random: np.random.Generator, leaf: Colour, kind: int) -> UInt8Array:
     if kind == 0:
         for _ in range(11):
             angle, radius = random.uniform(0, 6.283), random.uniform(0.1, 0.62)
-            outline.append((width * (0.5 + 0.46 * radius * np.cos(angle)), height * (0.345 + 0.28 * radius * np.sin(angle)), width * random.uniform(0.17, 0.25), height * random.uniform(0.1, 0.15)))
+            outline.append(
+                (
+                    width * (0.5 + 0.46 * radius * np.cos(angle)),
+                    height * (0.345 + 0.28 * radius * np.sin(angle)),
+                    width * random.uniform(0.17, 0.25),
+                    height * random.uniform(0.1, 0.15),
+                )
+            )
         outline.append((width * 0.5, height * 0.36, width * 0.34, height * 0.24))
     else:
         for y in np.linspace(0.1, 0.8, 8):
@@ -258,7 +312,14 @@ def _tree(random: np.random.Generator, leaf: Colour, kind: int) -> UInt8Array:
     picture = textures.foliage(random, (width, height), leaf, ellipses, 4.6)
     trunk = np.zeros_like(picture)
     half = width * (0.042 if kind == 0 else 0.05)
-    corners = np.array([[width / 2 - half * 0.7, height * 0.45], [width / 2 + half * 0.7, height * 0.45], [width / 2 + half * 1.25, height], [width / 2 - half * 1.25, height]])
+    corners = np.array(
+        [
+            [width / 2 - half * 0.7, height * 0.45],
+            [width / 2 + half * 0.7, height * 0.45],
+            [width / 2 + half * 1.25, height],
+            [width / 2 - half * 1.25, height],
+        ]
+    )
     bark: Colour = (92, 74, 58)
     cv2.fillConvexPoly(trunk, (corners * 16).astype(np.int32), (*bark, 255.0), cv2.LINE_AA, 4)
     trunk[:, width // 2 :, :3] = (trunk[:, width // 2 :, :3] * 0.72).astype(np.uint8)
@@ -269,7 +330,10 @@ def _tree(random: np.random.Generator, leaf: Colour, kind: int) -> UInt8Array:
 def _hedge(random: np.random.Generator, leaf: Colour) -> UInt8Array:
     """Return a bush, rgba uint8 [h, w, 4]."""
     width, height = 200, 96
-    spots = [(width * x, height * float(random.uniform(0.5, 0.62)), width * 0.14, height * 0.36) for x in np.linspace(0.15, 0.85, 7)]
+    spots = [
+        (width * x, height * float(random.uniform(0.5, 0.62)), width * 0.14, height * 0.36)
+        for x in np.linspace(0.15, 0.85, 7)
+    ]
     base = [(width * x, height * 0.82, width * 0.13, height * 0.2) for x in np.linspace(0.14, 0.86, 7)]
     ellipses: FloatArray = np.array([*spots, *base], np.float32)
     return textures.foliage(random, (width, height), shaded(leaf, 0.9), ellipses, 4.0)
@@ -286,7 +350,9 @@ def _sign(kind: int) -> UInt8Array:
         cv2.putText(plate, "50", (23, 61), cv2.FONT_HERSHEY_SIMPLEX, 1.25, dark, 6, cv2.LINE_AA)
     elif kind == 1:
         for scale, colour in ((1.0, red), (0.66, white)):
-            corners = np.array([[48 - 48 * scale, 58 + 34 * scale], [48 + 48 * scale, 58 + 34 * scale], [48, 58 - 54 * scale]])
+            corners = np.array(
+                [[48 - 48 * scale, 58 + 34 * scale], [48 + 48 * scale, 58 + 34 * scale], [48, 58 - 54 * scale]]
+            )
             cv2.fillConvexPoly(plate, (corners * 16).astype(np.int32), colour, cv2.LINE_AA, 4)
         cv2.line(plate, (48, 48), (48, 64), dark, 7, cv2.LINE_AA)
         cv2.circle(plate, (48, 76), 4, dark, -1, cv2.LINE_AA)

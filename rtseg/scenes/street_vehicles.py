@@ -8,7 +8,8 @@ import numpy as np
 
 from rtseg.scenes import textures
 from rtseg.scenes.canvas import Canvas, Colour, Points, mixed, shaded
-from rtseg.scenes.street_plan import BUS, CAR, LOOP_M, TRUCK, Mood, Strips, View
+from rtseg.scenes.street_plan import CAR, LOOP_M, TRUCK, Mood, Strips, View
+from rtseg.scenes.street_shapes import BUS_SHAPE, HATCH, SEDAN, TRUCK_BOX, TRUCK_CAB, WAGON, Shape
 
 SMALLEST_CAR_PX = 26.0
 SMALLEST_LORRY_PX = 36.0
@@ -18,21 +19,6 @@ _PAINTS: tuple[Colour, ...] = (
 )  # fmt: skip
 _GLASS: Colour = (44, 54, 66)
 _PLASTIC: Colour = (40, 42, 44)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A vehicle's side profile from tail to nose: along, up, half width (metres), and what covers the face to the next."""
-
-    profile: tuple[tuple[float, float, float, str], ...]
-    panes: tuple[tuple[tuple[float, float], ...], ...]
-    """Side windows: corners along and up."""
-    wheels_m: tuple[float, ...]
-    wheel_radius_m: float
-    label: int
-    length_m: float
-    width_m: float
-    height_m: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,47 +35,6 @@ class Vehicle:
     """It keeps its distance to the camera, more or less."""
     oncoming: bool
     phase: float
-
-
-_SEDAN = Shape(
-    ((0.06, 0.26, 0.80, "plastic"), (0.0, 0.5, 0.88, "paint"), (0.08, 0.92, 0.88, "paint"), (0.62, 0.98, 0.84, "glass"),
-     (1.35, 1.42, 0.64, "paint"), (2.35, 1.44, 0.64, "glass"), (3.1, 0.98, 0.84, "paint"), (4.15, 0.8, 0.84, "paint"),
-     (4.4, 0.52, 0.86, "plastic"), (4.3, 0.26, 0.78, "under")),
-    (((0.85, 0.99), (1.4, 1.34), (1.85, 1.36), (1.85, 0.99)), ((1.95, 0.99), (1.95, 1.36), (2.3, 1.35), (2.85, 0.99))),
-    (0.85, 3.5), 0.33, CAR, 4.4, 1.78, 1.44,
-)  # fmt: skip
-_HATCH = Shape(
-    ((0.06, 0.26, 0.80, "plastic"), (0.0, 0.52, 0.87, "paint"), (0.1, 0.96, 0.86, "glass"), (0.42, 1.46, 0.66, "paint"),
-     (2.0, 1.5, 0.66, "glass"), (2.75, 1.0, 0.84, "paint"), (3.6, 0.84, 0.84, "paint"), (3.85, 0.52, 0.84, "plastic"),
-     (3.75, 0.26, 0.76, "under")),
-    (((0.35, 1.0), (0.55, 1.4), (1.3, 1.42), (1.3, 1.0)), ((1.4, 1.0), (1.4, 1.42), (1.95, 1.42), (2.5, 1.0))),
-    (0.7, 3.05), 0.32, CAR, 3.85, 1.74, 1.5,
-)  # fmt: skip
-_WAGON = Shape(
-    ((0.06, 0.3, 0.84, "plastic"), (0.0, 0.6, 0.92, "paint"), (0.06, 1.05, 0.92, "glass"), (0.36, 1.66, 0.74, "paint"),
-     (2.6, 1.7, 0.74, "glass"), (3.3, 1.12, 0.9, "paint"), (4.3, 0.98, 0.9, "paint"), (4.6, 0.58, 0.9, "plastic"),
-     (4.5, 0.3, 0.82, "under")),
-    (((0.35, 1.1), (0.55, 1.6), (1.2, 1.62), (1.2, 1.1)), ((1.3, 1.1), (1.3, 1.62), (2.0, 1.62), (2.0, 1.1)),
-     ((2.1, 1.1), (2.1, 1.62), (2.5, 1.6), (3.05, 1.1))),
-    (0.9, 3.7), 0.37, CAR, 4.6, 1.86, 1.7,
-)  # fmt: skip
-_BUS = Shape(
-    ((0.05, 0.35, 1.22, "plastic"), (0.0, 0.8, 1.25, "paint"), (0.0, 1.55, 1.25, "glass"), (0.04, 2.55, 1.23, "paint"),
-     (0.2, 3.1, 1.18, "paint"), (10.4, 3.1, 1.18, "paint"), (10.75, 2.75, 1.22, "glass"), (10.85, 1.2, 1.25, "paint"),
-     (10.85, 0.6, 1.25, "plastic"), (10.75, 0.35, 1.22, "under")),
-    tuple(((z, 1.5), (z, 2.6), (z + 1.35, 2.6), (z + 1.35, 1.5)) for z in np.arange(0.4, 10.0, 1.5)),
-    (2.4, 8.4), 0.5, BUS, 10.85, 2.5, 3.1,
-)  # fmt: skip
-_TRUCK_BOX = Shape(
-    ((0.1, 0.55, 1.2, "plastic"), (0.0, 0.95, 1.25, "box"), (0.0, 3.5, 1.25, "box"), (6.3, 3.5, 1.25, "box"),
-     (6.3, 0.95, 1.25, "under")),
-    (), (1.3, 2.4), 0.5, TRUCK, 8.6, 2.5, 3.5,
-)  # fmt: skip
-_TRUCK_CAB = Shape(
-    ((6.45, 0.5, 1.16, "under"), (6.45, 2.8, 1.14, "paint"), (7.9, 2.75, 1.1, "glass"), (8.4, 1.6, 1.18, "paint"),
-     (8.5, 0.8, 1.2, "plastic"), (8.45, 0.4, 1.18, "under")),
-    (((7.1, 1.65), (7.1, 2.5), (7.8, 2.5), (8.15, 1.65)),), (7.6,), 0.5, TRUCK, 8.6, 2.4, 2.8,
-)  # fmt: skip
 
 
 class Traffic:
@@ -116,17 +61,24 @@ class Traffic:
         self._throw_shadow(canvas, view, vehicle, z_m)
         parts = [shape]
         if shape.label == TRUCK:
-            parts = [_TRUCK_BOX, _TRUCK_CAB] if vehicle.oncoming else [_TRUCK_CAB, _TRUCK_BOX]
+            parts = [TRUCK_BOX, TRUCK_CAB] if vehicle.oncoming else [TRUCK_CAB, TRUCK_BOX]
         for part in parts:
             _Body(self._mood, view, replace(vehicle, shape=part), z_m).draw(canvas)
 
     def _throw_shadow(self, canvas: Canvas, view: View, vehicle: Vehicle, z_m: float) -> None:
         half = vehicle.shape.width_m * 0.62
-        ends = np.array([[vehicle.x_m + x, 0, z] for x in (-half, half) for z in (z_m - 0.35, z_m + vehicle.shape.length_m)])
+        ends = np.array(
+            [[vehicle.x_m + x, 0, z] for x in (-half, half) for z in (z_m - 0.35, z_m + vehicle.shape.length_m)]
+        )
         spots = view.project(ends)
         lean = self._mood.sun * 0.25 * view.px_per_m(max(z_m, 3.0))
-        left, top, right, bottom = (*spots.min(axis=0), *spots.max(axis=0))
-        canvas.darken(self._shadow, (left - max(lean, 0), top, right - min(lean, 0), bottom + 0.1 * (bottom - top)), 0.35 + 0.45 * self._mood.shadow)
+        left, right = float(spots[:, 0].min()), float(spots[:, 0].max())
+        top, bottom = float(spots[:, 1].min()), float(spots[:, 1].max())
+        canvas.darken(
+            self._shadow,
+            (left - max(lean, 0), top, right - min(lean, 0), bottom + 0.1 * (bottom - top)),
+            0.35 + 0.45 * self._mood.shadow,
+        )
 
 
 class _Body:
@@ -153,9 +105,7 @@ class _Body:
             self._draw_tail()
         canvas.shapes(self._place(), self._looks)
 
-    def _add(
-        self, corners: list[tuple[float, float, float]], colour: Colour, label: int | None = None
-    ) -> None:
+    def _add(self, corners: list[tuple[float, float, float]], colour: Colour, label: int | None = None) -> None:
         """Note a polygon of the vehicle; its corners are along from the tail, up, across, in metres."""
         self._outlines.append(corners)
         self._looks.append((colour, label))
@@ -175,13 +125,17 @@ class _Body:
         """Draw the wheels as seen from the near end, and the dark underneath."""
         shape = self._vehicle.shape
         half, low = shape.width_m / 2 * 0.96, shape.profile[0][1] + 0.05
-        ends = [z for z in shape.wheels_m]
-        nearest = max(ends) if self._vehicle.oncoming else min(ends)
+        nearest = max(shape.wheels_m) if self._vehicle.oncoming else min(shape.wheels_m)
         dark = self._tone((22, 22, 24), 1.0)
         under = [(nearest, low, -half), (nearest, low, half), (nearest, 0.16, half), (nearest, 0.16, -half)]
         self._add(under, dark, shape.label)
         for inner in (-half, half - 0.24):
-            tyre = [(nearest, low, inner), (nearest, low, inner + 0.24), (nearest, 0.0, inner + 0.24), (nearest, 0.0, inner)]
+            tyre = [
+                (nearest, low, inner),
+                (nearest, low, inner + 0.24),
+                (nearest, 0.0, inner + 0.24),
+                (nearest, 0.0, inner),
+            ]
             self._add(tyre, self._tone((30, 30, 32), 1.0), shape.label)
 
     def _draw_side(self, side: int, visible: bool) -> None:
@@ -191,7 +145,7 @@ class _Body:
             return
         lit = 0.92 if side * self._mood.sun > 0 else 0.66
         body = [(z, y, side * half) for z, y, half, _ in shape.profile]
-        colour = (226.0, 226.0, 222.0) if shape is _TRUCK_BOX else self._vehicle.paint
+        colour = (226.0, 226.0, 222.0) if shape is TRUCK_BOX else self._vehicle.paint
         self._add(body, self._tone(colour, lit), shape.label)
         low = shape.profile[0][1]
         belt = low + 0.16 * (shape.height_m - low)
@@ -204,8 +158,13 @@ class _Body:
             self._add(corners, self._tone(_GLASS, 1.0))
             glint = [corners[1], corners[2], tuple(0.5 * (np.array(corners[0]) + corners[1]))]
             self._add([(p[0], p[1], p[2]) for p in glint], self._tone(mixed(_GLASS, self._mood.sky_low, 0.4), 1.0))
-        if shape is _TRUCK_BOX:
-            stripe = [(0.6, 1.5, side * 1.26), (5.7, 1.5, side * 1.26), (5.7, 2.3, side * 1.26), (0.6, 2.3, side * 1.26)]
+        if shape is TRUCK_BOX:
+            stripe = [
+                (0.6, 1.5, side * 1.26),
+                (5.7, 1.5, side * 1.26),
+                (5.7, 2.3, side * 1.26),
+                (0.6, 2.3, side * 1.26),
+            ]
             self._add(stripe, self._tone(self._vehicle.paint, lit))
         for wheel in shape.wheels_m:
             self._draw_wheel(wheel, side * (shape.width_m / 2 - 0.02))
@@ -214,7 +173,10 @@ class _Body:
         radius = self._vehicle.shape.wheel_radius_m
         angle = np.linspace(0, 2 * np.pi, 18, endpoint=False)
         for share, tone in ((1.0, (26, 26, 28)), (0.62, (150, 152, 156)), (0.22, (70, 72, 76))):
-            rim = [(along_m + radius * share * c, radius + radius * share * s, across_m) for c, s in zip(np.cos(angle), np.sin(angle), strict=True)]
+            rim = [
+                (along_m + radius * share * c, radius + radius * share * s, across_m)
+                for c, s in zip(np.cos(angle), np.sin(angle), strict=True)
+            ]
             self._add(rim, self._tone(tone, 1.0), self._vehicle.shape.label if share == 1.0 else None)
 
     def _draw_faces(self) -> None:
@@ -252,32 +214,52 @@ class _Body:
         if cover == "under":
             return
         if cover == "glass":
-            inset = [_between(edge, 0.1, -0.9), _between(edge, 0.1, 0.9), _between(edge, 0.9, 0.9), _between(edge, 0.9, -0.9)]
+            inset = [
+                _between(edge, 0.1, -0.9),
+                _between(edge, 0.1, 0.9),
+                _between(edge, 0.9, 0.9),
+                _between(edge, 0.9, -0.9),
+            ]
             self._add(face, self._tone(self._vehicle.paint, light * 0.9))
             self._add(inset, self._tone(_GLASS, 1.1))
-            shine = [_between(edge, 0.1, -0.9), _between(edge, 0.9, -0.9), _between(edge, 0.9, 0.1), _between(edge, 0.1, -0.4)]
+            shine = [
+                _between(edge, 0.1, -0.9),
+                _between(edge, 0.9, -0.9),
+                _between(edge, 0.9, 0.1),
+                _between(edge, 0.1, -0.4),
+            ]
             self._add(shine, self._tone(mixed(_GLASS, self._mood.sky_low, 0.38), 1.0))
         else:
             for share, tone in ((0.5, 0.9), (0.2, 0.76)):
                 low, top = (0.0, share) if y1 >= y0 else (1 - share, 1.0)
-                part = [_between(edge, low, -1), _between(edge, low, 1), _between(edge, top, 1), _between(edge, top, -1)]
+                part = [
+                    _between(edge, low, -1),
+                    _between(edge, low, 1),
+                    _between(edge, top, 1),
+                    _between(edge, top, -1),
+                ]
                 self._add(part, self._tone(colour, light * tone))
 
     def _draw_tail(self) -> None:
         """Draw tail lamps and number plate."""
         shape = self._vehicle.shape
-        if shape is _TRUCK_CAB:
+        if shape is TRUCK_CAB:
             return
         half, back = shape.width_m / 2, -0.02
         low, top = (0.98, 1.3) if shape.label != CAR else (0.62, 0.84)
         for x0, x1 in ((-half * 0.97, -half * 0.66), (half * 0.66, half * 0.97)):
             lamp = [(back, low, x0), (back, low, x1), (back, top, x1), (back, top, x0)]
             self._add(lamp, self._tone((190, 22, 26), 1.0))
-            glow = [(back, low + 0.05, x0 + 0.07), (back, low + 0.05, x1 - 0.05), (back, top - 0.08, x1 - 0.05), (back, top - 0.08, x0 + 0.07)]
+            glow = [
+                (back, low + 0.05, x0 + 0.07),
+                (back, low + 0.05, x1 - 0.05),
+                (back, top - 0.08, x1 - 0.05),
+                (back, top - 0.08, x0 + 0.07),
+            ]
             self._add(glow, self._tone((255, 74, 58), 1.0))
         plate = [(back, low - 0.1, -0.26), (back, low - 0.1, 0.26), (back, low + 0.04, 0.26), (back, low + 0.04, -0.26)]
         self._add(plate, self._tone((240, 238, 226), 1.0))
-        if shape is _TRUCK_BOX:
+        if shape is TRUCK_BOX:
             for x in (-1.18, 0.0, 1.18):
                 seam = [(back, 1.0, x - 0.03), (back, 1.0, x + 0.03), (back, 3.42, x + 0.03), (back, 3.42, x - 0.03)]
                 self._add(seam, self._tone((128, 128, 126), 1.0))
@@ -287,18 +269,28 @@ class _Body:
     def _draw_nose(self) -> None:
         """Draw head lamps, grille and number plate."""
         shape = self._vehicle.shape
-        if shape is _TRUCK_BOX:
+        if shape is TRUCK_BOX:
             return
         front = self._length_m + 0.02
         half = shape.width_m / 2
         low, top = (0.62, 0.76) if shape.label == CAR else (0.7, 1.0)
-        grille = [(front, low - 0.14, -half * 0.5), (front, low - 0.14, half * 0.5), (front, top - 0.06, half * 0.56), (front, top - 0.06, -half * 0.56)]
+        grille = [
+            (front, low - 0.14, -half * 0.5),
+            (front, low - 0.14, half * 0.5),
+            (front, top - 0.06, half * 0.56),
+            (front, top - 0.06, -half * 0.56),
+        ]
         self._add(grille, self._tone((26, 28, 30), 1.0))
         for x0, x1 in ((-half * 0.96, -half * 0.62), (half * 0.62, half * 0.96)):
             lamp = [(front - 0.06, low, x0), (front, low, x1), (front - 0.05, top, x1), (front - 0.12, top, x0)]
             shine: Colour = (255, 250, 226) if self._mood.lamps else (224, 230, 236)
             self._add(lamp, self._tone(shine, 1.0))
-        plate = [(front, low - 0.24, -0.26), (front, low - 0.24, 0.26), (front, low - 0.12, 0.26), (front, low - 0.12, -0.26)]
+        plate = [
+            (front, low - 0.24, -0.26),
+            (front, low - 0.24, 0.26),
+            (front, low - 0.12, 0.26),
+            (front, low - 0.12, -0.26),
+        ]
         self._add(plate, self._tone((240, 238, 226), 1.0))
 
 
@@ -321,8 +313,8 @@ def _choose(random: np.random.Generator, strips: Strips) -> list[Vehicle]:
     lanes = [(lane + 0.5) * strips.lane_m for lane in range(strips.lanes_each_way)]
     if strips.lanes_each_way == 1:
         lanes = [strips.road_half_m * 0.42]
-    lorry = _BUS if random.uniform() < 0.5 else replace(_TRUCK_BOX, wheels_m=(1.3, 2.4, 7.6))
-    shapes = (_SEDAN, _HATCH, _WAGON)
+    lorry = BUS_SHAPE if random.uniform() < 0.5 else replace(TRUCK_BOX, wheels_m=(1.3, 2.4, 7.6))
+    shapes = (SEDAN, HATCH, WAGON)
 
     def paint() -> Colour:
         return shaded(_PAINTS[int(random.integers(len(_PAINTS)))], float(random.uniform(0.85, 1.05)))

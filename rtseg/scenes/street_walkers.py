@@ -17,7 +17,16 @@ _PHASES = 8
 _SIZE_WH = (96, 192)
 _SKINS: tuple[Colour, ...] = ((236, 194, 166), (206, 152, 118), (150, 102, 74), (104, 70, 52))
 _HAIRS: tuple[Colour, ...] = ((40, 30, 26), (92, 62, 40), (170, 130, 76), (120, 116, 112))
-_COATS: tuple[Colour, ...] = ((186, 44, 50), (40, 66, 120), (222, 210, 190), (52, 54, 60), (226, 164, 48), (66, 112, 84), (138, 82, 130), (110, 150, 190))
+_COATS: tuple[Colour, ...] = (
+    (186, 44, 50),
+    (40, 66, 120),
+    (222, 210, 190),
+    (52, 54, 60),
+    (226, 164, 48),
+    (66, 112, 84),
+    (138, 82, 130),
+    (110, 150, 190),
+)
 _TROUSERS: tuple[Colour, ...] = ((38, 44, 66), (58, 56, 58), (120, 104, 84), (30, 30, 34), (84, 98, 124))
 
 
@@ -53,7 +62,12 @@ class Walkers:
         x, ground = view.spot(walker.x_m, 0.0, z_m)
         unit = view.px_per_m(z_m)
         height, width = walker.height_m * unit, walker.height_m * unit * _SIZE_WH[0] / _SIZE_WH[1]
-        box = (x - 0.5 * width - 0.1 * self._mood.sun * width, ground - 0.06 * width, x + 0.5 * width - 0.1 * self._mood.sun * width, ground + 0.14 * width)
+        box = (
+            x - 0.5 * width - 0.1 * self._mood.sun * width,
+            ground - 0.06 * width,
+            x + 0.5 * width - 0.1 * self._mood.sun * width,
+            ground + 0.14 * width,
+        )
         canvas.darken(self._shadow, box, self._mood.shadow)
         top = ground - height + bob * unit
         haze = (self._mood.haze, self._mood.air(z_m))
@@ -85,14 +99,20 @@ def _walk_cycle(random: np.random.Generator, *, back: bool) -> list[Sprite]:
     return [Sprite(_walker(tones, 2 * np.pi * p / _PHASES, back, skirt, long_hair)) for p in range(_PHASES)]
 
 
-def _walker(tones: tuple[Colour, Colour, Colour, Colour], phase: float, back: bool, skirt: bool, long_hair: bool) -> UInt8Array:
+def _walker(
+    tones: tuple[Colour, Colour, Colour, Colour], phase: float, back: bool, skirt: bool, long_hair: bool
+) -> UInt8Array:
     """Return one person in one phase of a step, rgba uint8 [192, 96, 4]."""
     skin, hair, coat, trousers = tones
     picture = np.zeros((_SIZE_WH[1], _SIZE_WH[0], 4), np.uint8)
     swing = float(np.sin(phase))
     for side in (-1, 1):
         lift = 7.0 * side * swing
-        hip, knee, foot = (48 + side * 8.0, 102.0), (48 + side * 9.0, 144.0 - 0.5 * max(lift, 0)), (48 + side * 9.5, 184.0 - max(lift, 0) * 1.3)
+        hip, knee, foot = (
+            (48 + side * 8.0, 102.0),
+            (48 + side * 9.0, 144.0 - 0.5 * max(lift, 0)),
+            (48 + side * 9.5, 184.0 - max(lift, 0) * 1.3),
+        )
         leg = shaded(trousers, 1.0 - 0.14 * (side * swing > 0))
         _limb(picture, hip, knee, 8.5, 7.0, leg)
         _limb(picture, knee, foot, 7.0, 5.5, leg)
@@ -101,7 +121,11 @@ def _walker(tones: tuple[Colour, Colour, Colour, Colour], phase: float, back: bo
         _shape(picture, ((33, 96), (63, 96), (67 + 2 * swing, 134), (29 + 2 * swing, 134)), trousers)
     for side in (-1, 1):
         reach = 6.0 * side * swing
-        shoulder, elbow, hand = (48 + side * 18.0, 44.0), (48 + side * 23.0, 72.0), (48 + side * 22.5, 98.0 - abs(reach))
+        shoulder, elbow, hand = (
+            (48 + side * 18.0, 44.0),
+            (48 + side * 23.0, 72.0),
+            (48 + side * 22.5, 98.0 - abs(reach)),
+        )
         sleeve = shaded(coat, 0.86 + 0.05 * (side * swing > 0))
         _limb(picture, shoulder, elbow, 6.6, 5.6, sleeve)
         _limb(picture, elbow, hand, 5.6, 4.4, sleeve)
@@ -121,7 +145,7 @@ def _head(picture: UInt8Array, skin: Colour, hair: Colour, back: bool, long_hair
         return
     half = np.linspace(np.pi, 2 * np.pi, 12)
     cap = [(48 + 11.5 * np.cos(a), 17 + 13.5 * np.sin(a)) for a in half]
-    _shape(picture, tuple([*cap, (56, 13), (48, 10.5), (40, 13)]), hair)
+    _shape(picture, (*cap, (56, 13), (48, 10.5), (40, 13)), hair)
     for x in (44, 52):
         _oval(picture, (x, 19.5), (1.5, 1.1), shaded(skin, 0.35))
     _oval(picture, (48, 27), (3.0, 0.9), mixed(skin, (150, 50, 50), 0.5))
@@ -131,12 +155,19 @@ def _rounded(picture: UInt8Array) -> UInt8Array:
     """Return the figure with light from the upper left that follows its outline."""
     alpha = picture[..., 3].astype(np.float32) / 255
     near, wide = cv2.GaussianBlur(alpha, (0, 0), 3.0), cv2.GaussianBlur(alpha, (0, 0), 7.0)
-    light = 0.82 + 0.24 * near + 0.9 * (np.roll(wide, (-2, -3), (0, 1)) - wide) + 0.5 * (np.roll(near, (-1, -2), (0, 1)) - near)
+    light = (
+        0.82
+        + 0.24 * near
+        + 0.9 * (np.roll(wide, (-2, -3), (0, 1)) - wide)
+        + 0.5 * (np.roll(near, (-1, -2), (0, 1)) - near)
+    )
     picture[..., :3] = np.clip(picture[..., :3] * light[..., None], 0, 255)
     return picture
 
 
-def _limb(picture: UInt8Array, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, colour: Colour) -> None:
+def _limb(
+    picture: UInt8Array, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, colour: Colour
+) -> None:
     """Paint a rounded limb between two joints."""
     a, b = np.array(start), np.array(end)
     along = b - a

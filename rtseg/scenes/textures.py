@@ -53,10 +53,10 @@ def asphalt(random: np.random.Generator, size_wh: tuple[int, int], base: Colour)
         brightness[y : y + int(random.integers(20, 120)), x : x + int(random.integers(20, 90))] -= 0.12
     cracks = np.zeros((height, width), np.uint8)
     for _ in range(int(random.integers(2, 6))):
-        steps = np.cumsum(random.normal(0, 6, (14, 2)) + (random.uniform(-3, 3), 5), axis=0)
+        steps = np.cumsum(random.normal(0, 6, (14, 2)) + np.array((random.uniform(-3, 3), 5)), axis=0)
         start = random.uniform(0, 1, 2) * (width, height)
         cv2.polylines(cracks, [(steps + start).astype(np.int32)], False, 255, 1, cv2.LINE_AA)
-    return coloured(base, brightness - 0.3 * (cracks.astype(np.float32) / 255))
+    return coloured(base, brightness - np.float32(0.3) * (cracks.astype(np.float32) / np.float32(255)))
 
 
 def paving(random: np.random.Generator, size_wh: tuple[int, int], base: Colour, tile_px: int) -> UInt8Array:
@@ -117,14 +117,14 @@ def foliage(
 
 def sky(random: np.random.Generator, size_wh: tuple[int, int], top: Colour, low: Colour, clouds: float) -> UInt8Array:
     """Return a sky that repeats from left to right, rgb uint8 [h, w, 3]; clouds 0..1 is how much of it they cover."""
-    width, height = size_wh
+    height = size_wh[1]
     depth = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** np.float32(0.8)
     picture = np.array(top, np.float32) * (1 - depth) + np.array(low, np.float32) * depth
     noise = fractal_noise(random, size_wh, (5, 8), 6)
     cover = np.clip((noise - 0.55 + clouds * 1.1) * 2.2, 0, 1)[..., None]
     relief = np.clip(0.9 + 0.35 * (noise - np.roll(noise, -9, axis=0)), 0.7, 1.05)[..., None]
     white = (np.array(low, np.float32) * 0.35 + np.array((255, 255, 255), np.float32) * 0.65) * relief
-    return np.clip(picture * (1 - 0.9 * cover) + white * 0.9 * cover, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * (1 - 0.9 * cover) + white * 0.9 * cover, 0, 255), dtype=np.uint8)
 
 
 def soft_disc(size_px: int, softness: float) -> UInt8Array:
