@@ -23,7 +23,7 @@ from rtseg.types import Frame, Picture, Segmentation, UInt8Array, picture_size_w
 class Smoother(Protocol):
     """Temporal smoothing of one stream."""
 
-    def smooth(self, mask: UInt8Array, luma: UInt8Array) -> UInt8Array:
+    def smooth(self, mask: UInt8Array, luma: UInt8Array, pts_seconds: float | None = None) -> UInt8Array:
         """Return the mask uint8 [h, w] steadied by the ones before; luma uint8 [h, w] tells what moved."""
 
 
@@ -151,6 +151,11 @@ class Segmenter:
         return self._info
 
     @property
+    def backend(self) -> Backend:
+        """The loaded backend itself, for measuring the bare engine. Not while a session is using it."""
+        return self._backend
+
+    @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height that the network works at."""
         return self.bundle.network.size_wh
@@ -165,7 +170,8 @@ class Segmenter:
         picture = check_rgb(rgb)
         small = to_network(picture, self.size_wh)
         output = self._dispatch(small.rgb).output()
-        return self._segmentation(output, picture, small.luma, smoother=None, edges=self._call_edges)
+        mask, luma = self._mask_and_luma(output, small.luma)
+        return self._segmentation(output, mask, luma, picture, edges=self._call_edges)
 
     def session(self) -> Session:
         """Return the state of one stream."""
@@ -203,29 +209,29 @@ class Segmenter:
         with self._lock:
             if self._closed:
                 raise InferenceError("segmenter: got a picture after close(); expected it before. Load it again.")
-            while self._in_flight and (self._in_flight[0].landed or len(self._in_flight) >= self._info.in_flight):
-                self._in_flight.popleft().land()
-            while len([f for f in self._in_flight if not f.landed]) >= self._info.in_flight:
+            self._in_flight = deque(flight for flight in self._in_flight if not flight.landed)
+            while len(self._in_flight) >= self._info.in_flight:
                 self._in_flight.popleft().land()
             flight = _Flight(self._backend.submit(rgb))
             self._in_flight.append(flight)
             return flight
 
-    def _segmentation(
-        self, output: NetworkOutput, picture: Picture, luma: UInt8Array, *, smoother: Smoother | None, edges: bool
-    ) -> Segmentation:
-        """Return the engine's output smoothed and refined as asked, as the segmentation of a frame."""
+    def _mask_and_luma(self, output: NetworkOutput, luma: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
+        """Return the engine's mask uint8 [h, w], and the luma at its size, which need not be the input's."""
         mask = output.alpha if output.alpha is not None else output.labels
         if mask is None:
             raise InferenceError(f"{self._info.name}: got no mask from the engine; expected one. Please report this.")
-        luma_small = resize_linear(luma, (mask.shape[1], mask.shape[0]))
-        if smoother is not None:
-            mask = smoother.smooth(mask, luma_small)
+        return mask, resize_linear(luma, (mask.shape[1], mask.shape[0]))
+
+    def _segmentation(
+        self, output: NetworkOutput, mask: UInt8Array, luma: UInt8Array, picture: Picture, *, edges: bool
+    ) -> Segmentation:
+        """Return a mask, its edges refined where asked, as the segmentation of a frame."""
         size_wh = picture_size_wh(picture)
         if output.alpha is None:
             return Segmentation(self.classes, size_wh, network_labels=mask, network_scores=output.scores)
         if edges:
-            mask = _refined(mask, luma_small, picture)
+            mask = _refined(mask, luma, picture)
         return Segmentation(self.classes, size_wh, network_alpha=mask)
 
     def _new_smoother(self) -> Smoother | None:
@@ -317,10 +323,11 @@ class Session:
         self._outstanding.popleft()
         output = ticket._flight.output()
         started_ns = time.perf_counter_ns()
-        segmenter = self._segmenter
-        result = segmenter._segmentation(
-            output, ticket.frame.picture, ticket._luma, smoother=self._smoother, edges=segmenter._session_edges
-        )
+        segmenter, frame = self._segmenter, ticket.frame
+        mask, luma = segmenter._mask_and_luma(output, ticket._luma)
+        if self._smoother is not None:
+            mask = self._smoother.smooth(mask, luma, frame.pts_seconds)
+        result = segmenter._segmentation(output, mask, luma, frame.picture, edges=segmenter._session_edges)
         ticket.postprocess_ns = time.perf_counter_ns() - started_ns
         return result
 
