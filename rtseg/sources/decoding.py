@@ -30,6 +30,9 @@ MOST_READ_ERRORS_IN_A_ROW: Final = 64
 _SEEK_MARGINS_SECONDS: Final = (0, 1, 10)
 """How far before the wanted time to land, in turn: key frames are found by decoding time, which runs ahead."""
 
+_NO_FRAME_THREADS: Final = frozenset({"vp8"})
+"""Decoders that, with frame threads, pass broken packets off as frames; they get the careful pass at once."""
+
 
 def open_container(path: Path) -> InputContainer:
     """Open a media file for reading.
@@ -109,8 +112,8 @@ class VideoPass:
         except SourceError:
             self.container.close()
             raise
-        self._careful = careful
-        self.stream.thread_type = "SLICE" if careful else "AUTO"
+        self._careful = careful or self.stream.codec_context.name in _NO_FRAME_THREADS
+        self.stream.thread_type = "SLICE" if self._careful else "AUTO"
         self.stream.thread_count = thread_count or min(8, (os.cpu_count() or 1) + 1)
         self.time_base = self.stream.time_base or Fraction(1, 90_000)
         """Seconds a tick."""
@@ -146,7 +149,8 @@ class VideoPass:
             yield frame
 
     def _ticks(self, seconds: float) -> int:
-        return round(Fraction(seconds) / self.time_base)
+        """Return the first tick at or after a time; a thousandth of a tick forgives what floats lose."""
+        return math.ceil(Fraction(seconds) / self.time_base - Fraction(1, 1000))
 
     def _forget(self) -> None:
         self.errors = 0
@@ -196,8 +200,8 @@ class VideoPass:
             if self.incomplete:
                 return
         yield from self._decode(None)
-        # An error in the last packets can hide behind frames that came out before it; VP8 has invisible frames.
-        if not self._careful and self._decoded < self._packets and self.stream.codec_context.name != "vp8":
+        # An error in the last packets can hide behind frames that came out before it.
+        if not self._careful and self._decoded < self._packets:
             self.incomplete = True
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
