@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from rtseg.errors import RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
@@ -441,6 +442,7 @@ class Pipeline:
         for sink in self._sinks:
             stats.notes += [note for note in sink.notes if note not in stats.notes]
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
+        release_freed_memory()
 
     def _record_facts(self, info: SourceInfo) -> None:
         backend = self._segmenter.info
