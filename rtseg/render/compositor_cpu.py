@@ -15,7 +15,7 @@ from rtseg.render.effects import Effect
 from rtseg.render.hud import HudState
 from rtseg.render.outline import OutlinePainter, separate_codes
 from rtseg.render.painter import Painter, Shot, SpotlightPainter, TintPainter
-from rtseg.render.palette import Color, check_palette, parse_hex
+from rtseg.render.palette import Color, check_palette, lifted, parse_hex
 from rtseg.render.panels import HudPainter, LegendPainter
 from rtseg.render.planes import Canvas, Scratch
 from rtseg.types import Frame, Picture, Segmentation
@@ -89,7 +89,8 @@ def painters_of(effect: Effect, classes: tuple[str, ...], palette: tuple[Color, 
         case effects.Outline():
             color = None if effect.color is None else parse_hex(effect.color)
             codes = separate_codes(indices, len(classes))
-            return [OutlinePainter(codes, width_px=effect.width, color=color, palette=palette)]
+            colors = [lifted(rgb) for rgb in palette]
+            return [OutlinePainter(codes, width_px=effect.width, color=color, palette=colors)]
         case effects.Blur():
             return [BlurPainter(background, strength=effect.strength)]
         case effects.Replace():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rtseg.render.effects import DRIVABLE_NAMES
-from rtseg.render.palette import BACKGROUND_NAMES, Color
+from rtseg.render.palette import BACKGROUND_NAMES, Color, lifted
 
 DRIVABLE_COLOR: Final[Color] = (30, 205, 110)
 """The drivable area is green, whatever the palette says: it is the one thing to see at a glance."""
@@ -15,7 +15,6 @@ OUTLINE_OPACITY: Final[float] = 0.75
 OUTLINE_WIDTH_PX: Final[float] = 1.2
 DRIVABLE_WIDTH_PX: Final[float] = 2.6
 
-_BRIGHT: Final[int] = 220
 _SURFACES: Final[frozenset[str]] = frozenset({"sidewalk", "terrain", "pavement"})
 _SCENERY: Final[frozenset[str]] = frozenset({"building", "wall", "fence", "vegetation", "tree"})
 
@@ -47,16 +46,6 @@ def driving_palette(classes: Sequence[str], palette: Sequence[Color]) -> tuple[C
     return tuple(
         DRIVABLE_COLOR if name in DRIVABLE_NAMES else lifted(rgb) for name, rgb in zip(classes, palette, strict=True)
     )
-
-
-def lifted(rgb: Color) -> Color:
-    """Return a colour as it is when it is bright, or the same hue brighter when it is dark."""
-    brightest = max(rgb)
-    if brightest >= _BRIGHT:
-        return rgb
-    gain = (brightest / _BRIGHT) ** 0.5 * _BRIGHT / max(1, brightest)
-    red, green, blue = (round(value * gain * 0.85 + 0.15 * _BRIGHT) for value in rgb)
-    return red, green, blue
 
 
 def drivable_indices(classes: Sequence[str], drawn: Sequence[int]) -> tuple[int, ...]:

@@ -151,7 +151,7 @@ class Outline(Effect):
     main_key: ClassVar[str | None] = "width"
     affected: ClassVar[str] = "tinted"
 
-    width: float = _option(2.0, _number, "a width in pixels above 0")
+    width: float = _option(2.5, _number, "a width in pixels above 0")
     """Width of the line in pixels of a picture 720 high; other sizes in proportion."""
     color: str | None = _option(None, str, "#rrggbb")
     """Colour of the line, "#rrggbb"; None: the colour of the class."""

@@ -46,6 +46,7 @@ BACKGROUND_NAMES: Final[frozenset[str]] = frozenset({"background", "void", "unla
 """Names that mean "nothing": not tinted, outlined or listed unless they are asked for."""
 
 _DARK: Final[Color] = (40, 44, 52)
+_BRIGHT: Final[int] = 220
 _GOLDEN: Final[float] = 0.618033988749895
 
 
@@ -78,6 +79,16 @@ def default_palette(classes: tuple[str, ...]) -> tuple[Color, ...]:
     if classes == PERSON_CLASSES:
         return PERSON_PALETTE
     return tuple(_usual_color(name, index) for index, name in enumerate(classes))
+
+
+def lifted(rgb: Color) -> Color:
+    """Return a colour as it is when it is bright, or the same hue brighter when it is dark."""
+    brightest = max(rgb)
+    if brightest >= _BRIGHT:
+        return rgb
+    gain = (brightest / _BRIGHT) ** 0.5 * _BRIGHT / max(1, brightest)
+    red, green, blue = (round(value * gain * 0.85 + 0.15 * _BRIGHT) for value in rgb)
+    return red, green, blue
 
 
 def check_palette(palette: tuple[Color, ...], classes: tuple[str, ...]) -> tuple[Color, ...]:

@@ -287,3 +287,23 @@ def test_a_mask_of_another_size_is_refused():
 def test_a_palette_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="one a class"):
         CpuCompositor([effects.Tint()], classes=("a", "b"), palette=((0, 0, 0),))
+
+
+@pytest.mark.parametrize("text", ALL)
+@pytest.mark.parametrize("size_wh", [(1, 1), (2, 2), (1, 33), (40, 1), (18, 2), (66, 130), (350, 34)])
+def test_every_effect_draws_on_every_size(text, size_wh):
+    for result in (person_result(size_wh), street_result(size_wh), person_result(size_wh, network_wh=(9, 7))):
+        effect = effects.parse_effect(text, classes=result.classes)
+        rgb = np.full((*size_wh[::-1], 3), 90, np.uint8)
+        drawn = composite(effect, rgb, result, hud=HudState(30.0, 20.0, 0))
+        assert drawn.shape[:2] == size_wh[::-1]
+        if size_wh[0] % 2 == size_wh[1] % 2 == 0:
+            drawn = composite(effect, as_yuv(rgb), result, hud=HudState(30.0, 20.0, 0))
+            assert (drawn.shape[2] == 4) if text == "cutout" else isinstance(drawn, Yuv420)
+
+
+def test_labels_beyond_the_classes_are_left_alone():
+    picture = colorful(ODD)
+    result = Segmentation(CITYSCAPES_CLASSES, ODD, network_labels=np.full((16, 16), 255, np.uint8))
+    assert worst_difference(composite(effects.Tint(), picture, result), picture) == 0
+    assert worst_difference(composite(effects.Driving(legend=False), picture, result), picture) == 0
