@@ -34,6 +34,7 @@ _BANDS: tuple[tuple[float, int, int], ...] = (
 """Up to which distance in metres, and how much smaller the texture is along and across the street."""
 _LABELS_PER_M = 50
 _SKY_WH = (640, 200)
+_Mark = tuple[tuple[float, float, float, float], Colour]
 _EDGE_Z_M = np.geomspace(2.2, 380.0, 26)
 
 
@@ -150,31 +151,36 @@ class Ground:
         if self._middle_double:
             for x in (-0.16, 0.16):
                 canvas.polygon(_band(view, x - 0.06, x + 0.06), self._faded(12.0))
-        else:
-            self._draw_dashes(canvas, view, 0.0)
+        marks = [] if self._middle_double else self._dashes(view, 0.0)
         for lane in range(1, strips.lanes_each_way):
             for side in (-1, 1):
-                self._draw_dashes(canvas, view, side * lane * strips.lane_m)
+                marks += self._dashes(view, side * lane * strips.lane_m)
         for world_z in self._crossings_m:
-            self._draw_crossing(canvas, view, view.ahead(world_z))
+            marks += self._crossing(view.ahead(world_z))
+        if marks:
+            corners = view.project(np.concatenate([_flat(*limits_m) for limits_m, _ in marks]))
+            canvas.shapes(np.split(corners, len(marks)), [(colour, None) for _, colour in marks])
 
-    def _draw_dashes(self, canvas: Canvas, view: View, x_m: float) -> None:
+    def _dashes(self, view: View, x_m: float) -> list[_Mark]:
+        """Return a broken line along the street."""
         period = 8.0
         first = -(view.camera_z_m % period)
+        marks: list[_Mark] = []
         for z in np.arange(first, 88.0, period):
-            near, far = max(z, 2.2), z + 3.4
+            near, far = max(float(z), 2.2), float(z) + 3.4
             if far > near + 0.05:
-                canvas.polygon(_flat(view, x_m - 0.075, x_m + 0.075, near, far), self._faded(z))
+                marks.append(((x_m - 0.075, x_m + 0.075, near, far), self._faded(float(z))))
+        return marks
 
-    def _draw_crossing(self, canvas: Canvas, view: View, z_m: float) -> None:
+    def _crossing(self, z_m: float) -> list[_Mark]:
+        """Return a zebra crossing that begins at that distance."""
         near, far = max(z_m, 2.2), z_m + 3.2
         if far <= near + 0.05 or z_m > 90:
-            return
+            return []
         half = self._strips.road_half_m - 0.6
         white = mixed((206, 206, 202), self._mood.haze, self._mood.air(z_m))
-        count = max(4, int(half * 2 / 1.0))
-        for x in np.linspace(-half, half, count):
-            canvas.polygon(_flat(view, x - 0.24, x + 0.24, near, far), white)
+        stripes = np.linspace(-half, half, max(4, int(half * 2 / 1.0)))
+        return [((float(x) - 0.24, float(x) + 0.24, near, far), white) for x in stripes]
 
     def _faded(self, z_m: float) -> Colour:
         """Return the colour of road paint at that distance."""
@@ -267,9 +273,9 @@ def _band(view: View, x0_m: float, x1_m: float) -> Points:
     return view.project(ground)
 
 
-def _flat(view: View, x0_m: float, x1_m: float, z0_m: float, z1_m: float) -> Points:
-    """Return a rectangle on the ground as a polygon."""
-    return view.project(np.array([[x0_m, 0, z0_m], [x1_m, 0, z0_m], [x1_m, 0, z1_m], [x0_m, 0, z1_m]], np.float64))
+def _flat(x0_m: float, x1_m: float, z0_m: float, z1_m: float) -> Points:
+    """Return the corners of a rectangle on the ground, world coordinates, float64 [4, 3]."""
+    return np.array([[x0_m, 0, z0_m], [x1_m, 0, z0_m], [x1_m, 0, z1_m], [x0_m, 0, z1_m]], np.float64)
 
 
 def _skyline(random: np.random.Generator, mood: Mood) -> tuple[Sprite, UInt8Array]:
