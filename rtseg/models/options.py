@@ -263,17 +263,18 @@ def _output_facts(
 def derived_output_layout(
     shape: tuple[int | None, ...], size_wh: tuple[int, int] | None, class_count: int | None
 ) -> Layout | None:
-    """Return the layout of a [1, ?, ?, ?] output where exactly one of the two readings fits what is known."""
-    fits: list[Layout] = []
+    """Return the layout of a [1, ?, ?, ?] output, None where both readings fit as well as each other.
+
+    The shape of the picture decides; where it does not, the number of planes does.
+    """
     readings: tuple[tuple[Layout, int | None, tuple[int | None, ...]], ...] = (
         ("NCHW", shape[1], shape[2:4]),
         ("NHWC", shape[3], shape[1:3]),
     )
-    for layout, planes, (height, width) in readings:
-        planes_fit = planes is None or class_count is None or planes in (class_count, 1)
-        if planes_fit and _same_aspect(width, height, size_wh) and (planes is None or planes <= MOST_CLASSES):
-            fits.append(layout)
-    return fits[0] if len(fits) == 1 else None
+    fits = {layout: planes for layout, planes, (height, width) in readings if _same_aspect(width, height, size_wh)}
+    if len(fits) != 1:
+        fits = {layout: planes for layout, planes in fits.items() if planes in (class_count or 1, 1)}
+    return next(iter(fits)) if len(fits) == 1 else None
 
 
 def _same_aspect(width: int | None, height: int | None, size_wh: tuple[int, int] | None) -> bool:
