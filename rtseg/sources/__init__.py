@@ -29,7 +29,8 @@ def open_source(spec: str | Path | int | Source, **options: object) -> Source:
         spec: a video file, a picture, a folder or a glob of pictures; `0`, `/dev/video0` or `camera:NAME`;
             `synthetic:street` or `synthetic:desk`, with options such as `?size=640x360&fps=30&seed=1&seconds=5`;
             or a source, which is returned as it is.
-        options: keyword arguments of the source, such as `start_seconds` of a file or `size_wh` of a camera.
+        options: keyword arguments of the source, such as `start_seconds` of a file or `size_wh` of a camera; they win
+            over those written in the spec.
 
     Raises:
         ConfigError: a spec or an option that cannot be right.

@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Final
 
 from rtseg.errors import ConfigError
-from rtseg.geometry import parse_size_wh
 
 _LONG_NAMES: Final = {
     "size": "size_wh",
@@ -21,8 +20,15 @@ _LONG_NAMES: Final = {
 }
 """Short names that may be written for the arguments of a source."""
 
+
+def _read_size(text: str) -> tuple[int, int]:
+    from rtseg.geometry import parse_size_wh  # loads OpenCV, which most sources do without
+
+    return parse_size_wh(text)
+
+
 _READERS: Final[dict[str, Callable[[str], object]]] = {
-    "size_wh": parse_size_wh,
+    "size_wh": _read_size,
     "fps": lambda text: Fraction(text),
     "seed": int,
     "frame_count": int,
