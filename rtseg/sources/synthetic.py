@@ -158,7 +158,7 @@ def _build(name: str, *, size_wh: tuple[int, int], seed: int) -> _Scene:
     desk = DeskScene(size_wh=size_wh, seed=seed)
 
     def alpha(seconds: float) -> UInt8Array:
-        return desk.render_with_alpha(seconds)[1]
+        return np.rint(desk.render_with_alpha(seconds)[1] * 255).astype(np.uint8)
 
     def labels(seconds: float) -> UInt8Array:
         return (alpha(seconds) > 127).astype(np.uint8)

@@ -30,6 +30,9 @@ def test_the_matte_of_the_desk() -> None:
     source = SyntheticSource("desk", **SMALL)
     alpha = source.truth_alpha(0)
     assert alpha is not None
+    assert alpha.dtype == np.uint8
+    assert (alpha.min(), alpha.max()) == (0, 255)
+    assert 0.1 < source.truth(0).mean() < 0.8
     assert np.array_equal(source.truth(0), (alpha > 127).astype(np.uint8))
     assert SyntheticSource("street", **SMALL).truth_alpha(0) is None
 
