@@ -166,6 +166,7 @@ def pipeline_for(
             overwrite=options.overwrite,
             codec=options.codec,
             quality=options.quality,
+            paced=not _is_live(source, options),
         )
         for spec in outs
     ]

@@ -51,3 +51,36 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("the footage beside the project is absent")
     return folder
+
+
+def write_clip(path: Path, *, frames: int = 12, size_wh: tuple[int, int] = (96, 64), fps: int = 25) -> Path:
+    """Write a short H.264 clip of a moving box with a tone; the container goes by the suffix."""
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=fps, options={"crf": "16", "preset": "ultrafast"})
+        video.width, video.height = size_wh
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=44100, layout="mono")
+        for index in range(frames):
+            picture = np.full((size_wh[1], size_wh[0], 3), 90, np.uint8)
+            picture[16:40, 4 + 3 * index : 28 + 3 * index] = (220, 60, 40)
+            for packet in video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        tone = (np.sin(np.arange(44100 * frames // fps) * 0.06) * 0.2).astype(np.float32)
+        for start in range(0, len(tone) - 1024, 1024):
+            block = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
+            block.sample_rate, block.pts = 44100, start
+            for packet in audio.encode(block):
+                container.mux(packet)
+        for stream in (video, audio):
+            for packet in stream.encode(None):
+                container.mux(packet)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A short clip with sound."""
+    return write_clip(tmp_path / "clip.mp4")

@@ -163,6 +163,8 @@ class Pipeline:
     def stop(self) -> None:
         """End the run early; what is written so far is finished normally. Idempotent, returns at once."""
         self._stopped = True
+        for sink in self._sinks:
+            sink.interrupt()
         for channel in (self._decoded, self._segmented) if self._workers else ():
             channel.abandon()
 

@@ -20,6 +20,7 @@ def open_sink(
     codec: str | None = None,
     quality: float | None = None,
     encode_threads: int | None = None,
+    paced: bool = False,
 ) -> Sink:
     """Return the sink that a specification names; the pipeline opens it.
 
@@ -30,6 +31,7 @@ def open_sink(
         codec: codec of video files; None: the container's default.
         quality: quality of video files, 0..100; None: the default.
         encode_threads: threads of the video encoder; None: as many as there are usable cores.
+        paced: a window shows frames at the distance of their pts, as a player does, instead of as they come.
 
     Raises:
         ConfigError: the specification, codec or quality is none that rtseg knows.
@@ -46,7 +48,7 @@ def open_sink(
         if text == "window":
             from rtseg.sinks.window import WindowSink
 
-            return WindowSink()
+            return WindowSink(paced=paced)
         _refuse_unsupported(text, scheme)
     if isinstance(spec, str) and colon and scheme in ("masks", "frames"):
         return _folder_sink(scheme, rest, overwrite=overwrite)

@@ -91,6 +91,9 @@ class Sink(ABC):
         """True once the user has asked through the sink (a window's key) to end the run."""
         return False
 
+    def interrupt(self) -> None:  # noqa: B027  most sinks never wait for a user
+        """Return soon from a `write` that waits for the user (a paused window); may be called from any thread."""
+
     def take_commands(self) -> Sequence[str]:
         """Return, once each, the commands given through the sink since the last call ("effect", "model")."""
         return ()

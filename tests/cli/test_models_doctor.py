@@ -1,0 +1,62 @@
+"""`rtseg models`, `rtseg doctor`, `rtseg --version`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rtseg.cli import main
+
+
+def test_models_lists_what_ships(capsys):
+    assert main(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert "street" in shown
+    assert "person" in shown
+
+
+@pytest.mark.parametrize("name", ["street", "person"])
+def test_a_card_shows_licence_training_and_scores(name, capsys):
+    assert main(["models", name]) == 0
+    shown = capsys.readouterr().out
+    for word in ("licence", "training", "sources", "scores", "sha256", "limits"):
+        assert word in shown
+
+
+def test_cards_as_json(capsys):
+    assert main(["models", "--json"]) == 0
+    cards = json.loads(capsys.readouterr().out)
+    assert {card["name"] for card in cards} >= {"street", "person"}
+
+
+def test_an_unknown_model_names_the_nearest(capsys):
+    assert main(["models", "strete"]) == 2
+    assert "street" in capsys.readouterr().err
+
+
+def test_doctor_says_what_works_and_what_mends_the_rest(capsys):
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "openvino" in shown
+    assert "Everything needed is here." in shown
+
+
+def test_doctor_names_the_command_for_a_missing_package(capsys, monkeypatch):
+    from rtseg.cli import checkup
+
+    monkeypatch.setattr(checkup, "PACKAGES", {"numpy": "numpy", "no-such-package": "no_such_package"})
+    assert main(["doctor"]) == 1
+    assert "pip install no-such-package" in capsys.readouterr().out
+
+
+def test_doctor_as_json(capsys):
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is True
+    assert report["machine"]["cores"] >= 1
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("rtseg ")
