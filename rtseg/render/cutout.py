@@ -20,7 +20,7 @@ from rtseg.render.background import box_side, shrunk
 from rtseg.render.painter import Shot, StatelessPainter
 from rtseg.render.planes import Canvas
 from rtseg.render.weights import weight_bytes
-from rtseg.types import UInt8Array
+from rtseg.types import FloatArray, UInt8Array
 
 _SPREAD: Final[float] = 0.008
 """How far the subject's colour is carried, as a standard deviation in heights of the frame."""
@@ -48,31 +48,35 @@ class CutoutPainter(StatelessPainter):
 def foreground(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """Return the subject's own colours, rgb uint8 [H, W, 3]; equal to `rgb` where alpha is 255."""
     size_wh = (rgb.shape[1], rgb.shape[0])
-    inside, outside, sure = (
-        geometry.resize_linear(_spread_colors(rgb, part, least), size_wh)
-        for part, least in ((alpha, _TINY), (np.asarray(cv2.bitwise_not(alpha), np.uint8), _TINY), (alpha, _SURE))
+    cell_px = 2 if rgb.shape[0] < 480 else 4
+    cells_wh = (-(-rgb.shape[1] // cell_px), -(-rgb.shape[0] // cell_px))
+    coarse, share = (
+        shrunk(rgb, cells_wh).astype(np.float32),
+        shrunk(alpha, cells_wh).astype(np.float32) / np.float32(255),
     )
-    colors = np.asarray(cv2.copyTo(rgb, np.where(alpha == 255, alpha, 0), sure), np.uint8)
+    side = box_side(_SPREAD * rgb.shape[0] / cell_px)
+    subject, room = _spread(coarse, share, side), _spread(coarse, 1 - share, side)
+    # The hidden pixels are only filled where the subject is near beyond doubt; farther out there is nothing.
+    colors = geometry.resize_linear(_mean_color(subject, _SURE), size_wh)
+    cv2.copyTo(rgb, np.where(alpha == 255, alpha, 0), colors)
     soft = np.nonzero((alpha > 0) & (alpha < 255))
-    share = alpha[soft].astype(np.float32)[:, None] / np.float32(255)
-    rest = rgb[soft] - share * inside[soft] - (1 - share) * outside[soft]
-    colors[soft] = np.rint(np.clip(inside[soft] + share * rest, 0, 255)).astype(np.uint8)
+    inside, outside = (geometry.resize_linear(_mean_color(part, _TINY), size_wh)[soft] for part in (subject, room))
+    opacity = alpha[soft].astype(np.float32)[:, None] / np.float32(255)
+    rest = rgb[soft] - opacity * inside - (1 - opacity) * outside
+    colors[soft] = np.rint(np.clip(inside + opacity * rest, 0, 255)).astype(np.uint8)
     return colors
 
 
-def _spread_colors(rgb: UInt8Array, part: UInt8Array, least: float) -> UInt8Array:
-    """Return the mean colour of the nearby pixels that belong to the part, uint8 [h, w, 3].
-
-    It fades to black where less than `least` of what is near belongs to the part.
-    """
-    height, width = part.shape
-    cell_px = 2 if height < 480 else 4
-    cells_wh = (-(-width // cell_px), -(-height // cell_px))
-    weight = shrunk(part, cells_wh).astype(np.float32)[..., None] / np.float32(255)
-    # A cell with a tenth of the other side in it counts half, one with half of it next to nothing.
-    weight = weight**_PURITY
-    stack = np.dstack([shrunk(rgb, cells_wh).astype(np.float32) * weight, weight])
-    side = box_side(_SPREAD * height / cell_px)
+def _spread(colors: FloatArray, share: FloatArray, side: int) -> FloatArray:
+    """Return the blurred sum of weighted colours, and of the weights, of one part, float32 [h, w, 4]."""
+    # A cell with a tenth of the other part in it counts half, one with half of it next to nothing.
+    weight = share[..., None] ** _PURITY
+    stack = np.dstack([colors * weight, weight])
     for _ in range(2):
         stack = cv2.blur(stack, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(stack, np.float32)
+
+
+def _mean_color(stack: FloatArray, least: float) -> UInt8Array:
+    """Return the mean colour nearby, uint8 [h, w, 3]; it fades to black where the part has less weight than `least`."""
     return np.asarray(np.rint(stack[..., :3] / np.maximum(stack[..., 3:], least)), np.uint8)

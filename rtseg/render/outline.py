@@ -61,7 +61,7 @@ class OutlinePainter(StatelessPainter):
         """Draw on the canvas."""
         if not self._bits and not self._bold.any():
             return
-        line = self._line(shot.mask, canvas.format.size_wh)
+        line = self._line(shot, canvas.format.size_wh)
         for index, shrink in enumerate(canvas.format.shrinks):
             weight = line if shrink == 1 else halved(line)
             keep = shot.complement(weight)
@@ -70,26 +70,28 @@ class OutlinePainter(StatelessPainter):
             else:
                 canvas.mix_layer(index, keep, weight, self._class_colors(shot.mask, canvas.format, index))
 
-    def _line(self, mask: Mask, size_wh: tuple[int, int]) -> UInt8Array:
+    def _line(self, shot: Shot, size_wh: tuple[int, int]) -> UInt8Array:
         """Return the opacity of the lines, uint8 [H, W]."""
         unit = size_wh[1] / REFERENCE_HEIGHT_PX
         width_px, bold_width_px = max(1.0, self._width_px * unit), max(1.0, self._bold_width_px * unit)
-        spread_px = round(EDGE_SPREAD_PX * mask.scale_to(size_wh), 2)
+        spread_px = round(EDGE_SPREAD_PX * shot.mask.scale_to(size_wh), 2)
         insides = [np.where(self._codes >> bit & 1, 255, 0).astype(np.uint8) for bit in self._bits]
-        planes = [self._closeness(mask, inside, size_wh) for inside in insides]
+        planes = [self._closeness(shot, inside, size_wh) for inside in insides]
         if self._bold.any():
-            # Lifted so that it passes the table of the thinner lines as a wider one.
-            lift = max(0, edge_level(width_px, spread_px) - edge_level(bold_width_px, spread_px))
-            planes.append(self._closeness(mask, self._bold, size_wh) + np.uint8(lift))
+            # Lifted so that it passes the table of the thinner lines as a wider one, but nowhere shows by itself.
+            begin = edge_level(width_px, spread_px)
+            lift = max(0, min(begin - edge_level(bold_width_px, spread_px), begin - 2))
+            bold = self._closeness(shot, self._bold, size_wh)
+            planes.append(np.add(bold, np.uint8(lift), out=bold))
         nearest = planes[0]
         for plane in planes[1:]:
             nearest = np.asarray(cv2.max(nearest, plane, dst=nearest), np.uint8)
-        return np.asarray(cv2.LUT(nearest, line_table(width_px, spread_px, self._opacity)), np.uint8)
+        return np.asarray(cv2.LUT(nearest, line_table(width_px, spread_px, self._opacity), dst=nearest), np.uint8)
 
-    def _closeness(self, mask: Mask, inside: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+    def _closeness(self, shot: Shot, inside: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
         """Return how close the border of some classes is, uint8 [H, W]: 0 far away, 127 on it, both sides alike."""
-        plane = geometry.resize_linear(self._bit_plane(mask, inside), size_wh)
-        return np.asarray(cv2.min(plane, cv2.bitwise_not(plane)), np.uint8)
+        plane = geometry.resize_linear(self._bit_plane(shot.mask, inside), size_wh)
+        return np.asarray(cv2.min(plane, shot.complement(plane), dst=plane), np.uint8)
 
     def _bit_plane(self, mask: Mask, inside: UInt8Array) -> UInt8Array:
         small = mask.look_up(inside)
