@@ -43,7 +43,7 @@ def to_network(picture: Picture, size_wh: tuple[int, int]) -> NetworkPicture:
     """Return a frame's picture at the network's size, with its luma; half-pixel centres, averaged when shrunk > 2."""
     if isinstance(picture, Yuv420):
         return _from_planes(picture, size_wh)
-    small = resize_linear(picture, size_wh)
+    small = _resized(picture, size_wh)
     if small.shape[2] == 4:
         small = np.ascontiguousarray(small[..., :3])
     return NetworkPicture(small, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8))
@@ -57,7 +57,27 @@ def luma_of(picture: Picture) -> UInt8Array:
     return np.asarray(cv2.cvtColor(picture, code), np.uint8)
 
 
+def _resized(pixels: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+    """Return the pixels at another size; a side that shrinks by more than 2 is first averaged in exact halves.
+
+    Exact halves cost a fifth of averaging by area at an uneven ratio (1080p to 512x288: 0.6 ms against 3.2 on one
+    core), and what is left is at most a ratio of 2, which two-tap interpolation does not step over.
+    """
+    height, width = pixels.shape[:2]
+    halved_wh = (_halved(width, size_wh[0]), _halved(height, size_wh[1]))
+    if halved_wh != (width, height):
+        pixels = np.asarray(cv2.resize(pixels, halved_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    return resize_linear(pixels, size_wh)
+
+
+def _halved(side_px: int, target_px: int) -> int:
+    """Return the side halved, without a remainder, until it is at most twice the target."""
+    while side_px > 2 * target_px and side_px % 2 == 0:
+        side_px //= 2
+    return side_px
+
+
 def _from_planes(picture: Yuv420, size_wh: tuple[int, int]) -> NetworkPicture:
-    y, u, v = (resize_linear(plane, size_wh) for plane in (picture.y, picture.u, picture.v))
+    y, u, v = (_resized(plane, size_wh) for plane in (picture.y, picture.u, picture.v))
     matrix = yuv_to_rgb_matrix(picture.matrix, picture.full_range)
     return NetworkPicture(np.asarray(cv2.transform(cv2.merge([y, u, v]), matrix), np.uint8), y)

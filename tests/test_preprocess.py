@@ -10,7 +10,6 @@ import pytest
 
 from rtseg.color import to_rgb, to_yuv420
 from rtseg.errors import ConfigError
-from rtseg.geometry import resize_linear
 from rtseg.preprocess import check_rgb, luma_of, to_network
 
 
@@ -30,7 +29,7 @@ def smooth_picture(size_wh):
 def test_planes_first_equals_converting_first(matrix, full_range, frame_wh, network_wh):
     planes = to_yuv420(smooth_picture(frame_wh), matrix=matrix, full_range=full_range)
     ours = to_network(planes, network_wh)
-    theirs = resize_linear(to_rgb(planes), network_wh)
+    theirs = to_network(to_rgb(planes), network_wh).rgb
     difference = np.abs(ours.rgb.astype(int) - theirs.astype(int))
     assert ours.rgb.shape == (network_wh[1], network_wh[0], 3)
     # the planes are rounded to bytes once more or once less: a level of chroma is 2 levels of RGB
@@ -39,10 +38,23 @@ def test_planes_first_equals_converting_first(matrix, full_range, frame_wh, netw
     assert difference.mean() < 0.6
 
 
+@pytest.mark.parametrize("network_wh", [(512, 288), (256, 256), (333, 187)])
+def test_halving_first_is_close_to_averaging_by_area(network_wh):
+    picture = smooth_picture((1920, 1080))
+    by_area = cv2.resize(picture, network_wh, interpolation=cv2.INTER_AREA)
+    assert np.abs(to_network(picture, network_wh).rgb.astype(int) - by_area).max() <= 2
+
+
 def test_the_comparison_above_would_notice_another_matrix():
     planes = to_yuv420(smooth_picture((640, 480)), matrix="bt709", full_range=False)
     right, wrong = (to_network(p, (256, 256)).rgb.astype(int) for p in (planes, replace(planes, matrix="bt601")))
     assert np.percentile(np.abs(wrong - right), 99.9) > 8
+
+
+def test_a_side_that_shrinks_more_than_the_other_is_averaged_too():
+    picture = np.zeros((1920, 480, 3), np.uint8)
+    picture[::8] = 240
+    np.testing.assert_allclose(to_network(picture, (480, 240)).rgb, 30, atol=1)
 
 
 def test_thin_lines_survive_shrinking():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from rtseg.errors import ConfigError, EngineError
 from rtseg.models.card import CARD_NAME, Card, read_card
-from rtseg.models.checks import Color, Task, nearest
+from rtseg.models.checks import Color, Task
 from rtseg.models.onnx_file import PICKLE_SUFFIXES, read_onnx_facts, refuse_what_is_not_onnx
 from rtseg.models.options import (
     CardOptions,
@@ -278,5 +279,7 @@ def _shipped_folder(name: str) -> Path | None:
 
 def _unknown(text: str) -> str:
     shipped = list_bundles()
-    guess = nearest(text, shipped) if shipped else "none is installed."
-    return f"model: got {text!r}, no file or folder of that name; expected a bundle folder, an .onnx file, or {guess}"
+    close = difflib.get_close_matches(text, shipped, n=1)
+    guess = f"Did you mean {close[0]!r}?" if close else "Check the path, or see rtseg models."
+    names = "".join(f"{name}, " for name in shipped)
+    return f"model: got {text!r}, no such file or folder; expected {names}a bundle folder or an .onnx file. {guess}"
