@@ -6,6 +6,10 @@ Note [One reformatter]: FFmpeg 8 leaks when a scaling context is made for every 
 Note [Explicit colour]: FFmpeg's scaler guesses where a frame says nothing, and its fast conversions drop every other
 chroma column. Matrix and range are therefore always named, and the slow exact flags are set; the result is within one
 level of `rtseg.color` for every format and matrix, which a test holds.
+
+Note [Side data once]: asking a frame for its side data ties the two into a reference cycle, so that the frame lives
+until the garbage collector runs, and hundreds of pictures pile up. The display matrix is therefore read only when the
+rotation, which costs nothing to ask for, is another one than before.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ def color_of(frame: av.VideoFrame) -> tuple[Matrix, bool]:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Return how the frame has to be turned for display."""
+    """Return how the frame has to be turned for display; see Note [Side data once]."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(matrix, Buffer) or matrix.buffer_size < 36:
         return UPRIGHT
@@ -63,6 +67,8 @@ class PictureReader:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._orientation = UPRIGHT
 
     def read(self, frame: av.VideoFrame) -> Picture:
         """Return the picture of a frame, read-only and in display orientation.
@@ -80,7 +86,10 @@ class PictureReader:
             picture: Picture = _planes(frame)
         else:
             picture = self._rgb(frame)
-        return orientation_of(frame).turn(picture)
+        rotation = frame.rotation
+        if rotation != self._rotation:
+            self._rotation, self._orientation = rotation, orientation_of(frame)
+        return self._orientation.turn(picture)
 
     def _rgb(self, frame: av.VideoFrame) -> UInt8Array:
         matrix, full_range = color_of(frame)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
+
 import av
 import numpy as np
 import pytest
@@ -106,3 +109,22 @@ def test_pictures_are_read_only() -> None:
     assert not isinstance(picture, Yuv420)
     with pytest.raises(ValueError, match="read-only"):
         picture[0, 0, 0] = 1
+
+
+def frames_alive_after(look: Callable[[av.VideoFrame], object]) -> int:
+    """How many of 30 frames that were looked at and dropped stay alive while the collector does not run."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        for _ in range(30):
+            look(patch_frame("yuv420p", "bt709", full_range=False))
+        return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) - before
+    finally:
+        gc.enable()
+        gc.collect()
+
+
+def test_frames_die_at_once_without_the_garbage_collector() -> None:
+    assert frames_alive_after(PictureReader().read) <= 1
+    assert frames_alive_after(lambda frame: frame.side_data) == 30  # what Note [Side data once] guards against
