@@ -26,7 +26,7 @@ RADIUS_PX: Final[int] = 4
 NOISE_LEVELS: Final[float] = 6.0
 """Luma contrast, in levels, below which an edge is not believed."""
 CRISPNESS: Final[float] = 1.25
-"""How much steeper than the fit the border is drawn."""
+"""How much steeper than the fit, or than the matte, the border is drawn."""
 _EDGE_LEVELS: Final[int] = 24
 _TRUST_FROM: Final[float] = 0.35
 _TRUST_FULL: Final[float] = 0.75
@@ -72,11 +72,13 @@ def refine_alpha(
 
 
 def _border(alpha: UInt8Array, radius_px: int) -> FloatArray:
-    """Return where the matte has a border, float32 [h, w], 0 or 1, a little wider than the border itself."""
+    """Return where the matte has a border, float32 [h, w]: 1 on it, fading to 0 a few pixels away."""
     kernel = np.ones((3, 3), np.uint8)
     steep = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, kernel)
-    marked = (steep > _EDGE_LEVELS).astype(np.uint8)
-    return np.asarray(cv2.dilate(marked, np.ones((radius_px, radius_px), np.uint8)), np.float32)
+    marked = (steep > _EDGE_LEVELS).astype(np.float32)
+    side = 2 * (radius_px // 2) + 1
+    # Fading out: a line on the wall that touches the subject must not grow out of it like a whisker.
+    return np.asarray(np.minimum(2 * cv2.blur(marked, (side, side)), 1), np.float32)
 
 
 def _fit(alpha: FloatArray, luma: FloatArray, radius_px: int) -> _Line:
@@ -104,4 +106,5 @@ def _coefficients(line: _Line, alpha: UInt8Array, border: FloatArray, radius_px:
     share, gain, offset = share * border, gain * border, offset * border
     steep, pivot = np.float32(CRISPNESS), np.float32(127.5)
     fitted = offset * steep + share * (pivot - pivot * steep)
-    return np.asarray(gain * steep, np.float32), np.asarray(fitted + (1 - share) * alpha, np.float32)
+    plain = alpha + border * (steep - 1) * (alpha - pivot)
+    return np.asarray(gain * steep, np.float32), np.asarray(fitted + (1 - share) * plain, np.float32)
