@@ -63,7 +63,7 @@ def _first_line(error: Exception) -> str:
     """Return the telling line of an OpenVINO message: the last that is not about its own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (telling or lines or [type(error).__name__])[-1][:300]
+    return (telling or lines or [type(error).__name__])[-1].removeprefix("-- ")[:300]
 
 
 class OpenVINOBackend(Backend):

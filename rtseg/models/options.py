@@ -146,6 +146,8 @@ def _require(
     missing = [name for name, value in known.items() if value is None]
     if "output_kind" in missing and "output_layout" in missing and options.output_layout is None:
         missing.remove("output_layout")  # may follow from the kind
+    if "output_kind" in missing and "classes" in missing and count in (1, 2):
+        missing.remove("classes")  # a matte, most likely, whose two classes need no names
     if not missing:
         return
     counted = f" (the file has {count} of them)" if "classes" in missing and count else ""

@@ -23,6 +23,11 @@ def test_everything_missing_is_named_at_once_with_the_options_that_give_it(tiny_
     assert "layout=" not in text
 
 
+def test_class_names_are_not_asked_for_where_the_file_has_one_plane(tiny_onnx):
+    with pytest.raises(ConfigError, match=r"got no card and no channel_order, scale, mean, std, output_kind; "):
+        load_bundle(tiny_onnx("alpha_nhwc"))
+
+
 def test_only_what_is_missing_is_named(tiny_onnx):
     options = CardOptions(**{**PLAIN, "mean": None}, output_kind="logits", classes=4)
     with pytest.raises(ConfigError, match=r"got no card and no mean; .* Give mean="):
