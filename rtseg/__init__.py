@@ -63,7 +63,7 @@ _HOMES = {
     "stream": "rtseg.api",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605  one list for names and homes
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

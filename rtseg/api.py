@@ -94,9 +94,7 @@ def run(
             model
             if isinstance(model, Segmenter)
             else stack.enter_context(
-                load_for(
-                    model, specs, chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges
-                )
+                load_for(model, specs, chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges)
             )
         )
         runs = [
@@ -138,9 +136,7 @@ def stream(
         yield from pipeline.results()
 
 
-def load_for(
-    model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any
-) -> Segmenter:
+def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any) -> Segmenter:
     """Load a model for these sources: for one frame as early as possible if one is live, else for many a second."""
     live = any(_is_live(source, options) for source in sources)
     return load(model, hint="latency" if live else "throughput", **load_options)
@@ -216,7 +212,9 @@ def _run_options(effect: EffectSpec | Sequence[EffectSpec] | None, options: dict
         options = {**options, "effects": [effect] if isinstance(effect, str | Effect) else list(effect)}
     known = set(RunOptions.__dataclass_fields__)
     if unknown := sorted(set(options) - known):
-        raise ConfigError(f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}.")
+        raise ConfigError(
+            f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
+        )
     chosen = RunOptions(**options)
     if chosen.max_frames is not None and chosen.max_frames < 1:
         raise ConfigError(f"max_frames: got {chosen.max_frames}; expected at least 1. Leave it out for all frames.")

@@ -5,7 +5,7 @@ Source: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance): luma weigh
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 import cv2
@@ -22,7 +22,7 @@ LUMA_WEIGHTS: Final[dict[Matrix, tuple[float, float]]] = {
 """Weights of red and blue in luma; green has the rest."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def yuv_to_rgb_matrix(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float64]:
     """Return the affine map [3, 4] from (Y, U, V, 1) in bytes to (R, G, B) in bytes."""
     red, blue = LUMA_WEIGHTS[matrix]
@@ -41,7 +41,7 @@ def yuv_to_rgb_matrix(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float6
     return np.hstack([linear, shift[:, None]])
 
 
-@lru_cache(maxsize=None)
+@cache
 def rgb_to_yuv_matrix(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float64]:
     """Return the affine map [3, 4] from (R, G, B, 1) in bytes to (Y, U, V) in bytes."""
     forward = yuv_to_rgb_matrix(matrix, full_range)

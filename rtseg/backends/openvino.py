@@ -55,7 +55,7 @@ def _openvino() -> Any:
             return import_module("openvino")
     except ImportError as error:
         raise BackendUnavailable(
-            f"backend openvino: got {error}; expected the openvino package. Run: pip install 'openvino>=2025.0'."
+            f"backend openvino: got {error}; expected the openvino package. Run: pip install 'openvino>=2026.0'."
         ) from error
 
 

@@ -364,9 +364,7 @@ class Pipeline:
         if compositor is None:
             compositor = CpuCompositor(effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
             self._compositors[key] = compositor
-        hud = HudState(
-            fps=self._rate.hz, frame_age_ms=self._frame_age_ms, dropped=self.stats.frames.dropped.total()
-        )
+        hud = HudState(fps=self._rate.hz, frame_age_ms=self._frame_age_ms, dropped=self.stats.frames.dropped.total())
         return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=hud))
 
     def _obey(self, sink: Sink) -> None:
@@ -456,7 +454,7 @@ class Pipeline:
                 "device": backend.device,
                 "precision": backend.precision,
                 "in_flight": backend.in_flight,
-                "reasons": list(backend.reasons),
+                "reasons": [*self._segmenter.backend_reasons, *backend.reasons],
                 "settings": dict(backend.settings),
             },
             "policy": {"name": self.policy, "reason": self.policy_reason},

@@ -78,10 +78,6 @@ def _refuse_unsupported(text: str, scheme: str) -> None:
     if not text:
         raise ConfigError(f"sink: got an empty name; expected {SPECS}. Name one.")
     if text.partition(":")[0] == "virtualcam":
-        raise ConfigError(
-            f"sink virtualcam: got a virtual camera, not supported yet; expected {SPECS}. Use window."
-        )
+        raise ConfigError(f"sink virtualcam: got a virtual camera, not supported yet; expected {SPECS}. Use window.")
     if "://" in text and scheme.lower() in STREAM_SCHEMES:
-        raise ConfigError(
-            f"sink {scheme}://…: got a streaming URL, not supported yet; expected {SPECS}. Write a file."
-        )
+        raise ConfigError(f"sink {scheme}://…: got a streaming URL, not supported yet; expected {SPECS}. Write a file.")

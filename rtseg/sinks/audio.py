@@ -34,9 +34,7 @@ class AudioTrack:
     Add it to the container before the header is written; then call `advance` as the video goes on, `finish` at its end.
     """
 
-    def __init__(
-        self, source: InputContainer, sound: AudioStream, target: AudioStream, *, copied: bool
-    ) -> None:
+    def __init__(self, source: InputContainer, sound: AudioStream, target: AudioStream, *, copied: bool) -> None:
         self.notes: list[str] = []
         self.failed = False
         self._source = source
@@ -164,9 +162,7 @@ class AudioTrack:
         for packet in self._source.demux():
             if packet.stream.type == "video" and packet.pts is not None and packet.time_base:
                 if not packet.stream.disposition & av.stream.Disposition.attached_pic:
-                    self._video_seen_seconds = max(
-                        self._video_seen_seconds, float(packet.pts * packet.time_base)
-                    )
+                    self._video_seen_seconds = max(self._video_seen_seconds, float(packet.pts * packet.time_base))
             if packet.stream_index != self._sound.index or packet.size == 0:
                 continue
             _mend_times(packet, predicted)

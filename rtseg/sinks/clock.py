@@ -73,13 +73,9 @@ class OutputClock:
     def _move_start(self, ticks: int) -> None:
         self._shift_ticks += ticks
         seconds = float(-ticks * self.tick_seconds)
-        self.notes.append(
-            f"times start {seconds:.3f} s before 0, so picture and sound were moved by that much"
-        )
+        self.notes.append(f"times start {seconds:.3f} s before 0, so picture and sound were moved by that much")
 
     def _mend(self) -> None:
         if not self._mended:
-            self.notes.append(
-                "some frames came with a time that did not rise; they were put one tick after the last"
-            )
+            self.notes.append("some frames came with a time that did not rise; they were put one tick after the last")
         self._mended += 1

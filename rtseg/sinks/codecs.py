@@ -134,9 +134,7 @@ def check_quality(quality: float | None) -> float:
     if quality is None:
         return DEFAULT_QUALITY
     if not 0 <= quality <= 100:
-        raise ConfigError(
-            f"quality: got {quality:g}; expected 0 (small) to 100 (next to no loss). Give another."
-        )
+        raise ConfigError(f"quality: got {quality:g}; expected 0 (small) to 100 (next to no loss). Give another.")
     return float(quality)
 
 
@@ -154,9 +152,7 @@ def _choose_codec(path: Path, container: Container, codec: str | None, *, has_al
     name = check_codec(codec)
     if has_alpha and (container.alpha_codec is None or name not in (None, container.alpha_codec)):
         what = path.suffix if name is None else f"{path.suffix} with {name}"
-        raise ConfigError(
-            f"transparent video {path.name}: got {what}; expected {ALPHA_WAYS}. Name one of these."
-        )
+        raise ConfigError(f"transparent video {path.name}: got {what}; expected {ALPHA_WAYS}. Name one of these.")
     if has_alpha and container.alpha_codec is not None:
         return container.alpha_codec
     if name is None:
@@ -222,9 +218,7 @@ def _encoder_options(codec: str, quality: float, pixel_format: str, threads: int
 
 def _vp9_options(crf: int, *, has_alpha: bool) -> dict[str, str]:
     options = {"deadline": "realtime", "cpu-used": "7", "row-mt": "1", "crf": str(crf), "b": "0"}
-    if (
-        has_alpha
-    ):  # the two layers must stay frame for frame together, which hidden reference frames would break
+    if has_alpha:  # the two layers must stay frame for frame together, which hidden reference frames would break
         options["auto-alt-ref"] = "0"
     return options
 

@@ -28,9 +28,7 @@ def display_available() -> tuple[bool, str]:
 
     The answer is kept for the life of the process.
     """
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False, "neither DISPLAY nor WAYLAND_DISPLAY is set"
     try:
         probe = subprocess.run(
@@ -46,8 +44,6 @@ def display_available() -> tuple[bool, str]:
 
 
 def _why(stderr: str, returncode: int) -> str:
-    telling = [
-        line.strip() for line in stderr.splitlines() if "could not" in line.lower() or "error" in line.lower()
-    ]
+    telling = [line.strip() for line in stderr.splitlines() if "could not" in line.lower() or "error" in line.lower()]
     lines = telling or [line.strip() for line in stderr.splitlines() if line.strip()]
     return lines[0][:200] if lines else f"the window probe ended with {returncode}"

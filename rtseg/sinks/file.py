@@ -130,9 +130,7 @@ class FileSink(Sink):
         """
         del result
         if self._painter is None or self._video is None or self._ended:
-            raise SinkError(
-                f"output {self.path}: got a frame while not open; expected open() first. Open the sink."
-            )
+            raise SinkError(f"output {self.path}: got a frame while not open; expected open() first. Open the sink.")
         picture = self._painter.video_frame(frame.picture)
         picture.time_base = self._clock.tick_seconds
         ticks, duration_ticks = self._clock.stamp(frame)
@@ -193,9 +191,7 @@ class FileSink(Sink):
                 str(self._temporary.absolute()), "w", format=plan.muxer, container_options=options
             )
         with self._encoder_errors(plan, stream):
-            self._video = _add_video(
-                self._container, plan, stream, self._clock.tick_seconds, full_range=full_range
-            )
+            self._video = _add_video(self._container, plan, stream, self._clock.tick_seconds, full_range=full_range)
             self._video.codec_context.open()
         if stream.audio_path is not None:
             self._audio, notes = AudioTrack.attach(stream.audio_path, self._container)

@@ -42,9 +42,7 @@ class FramesSink(Sink):
         """
         numbers = NUMBER.findall(path.name)
         if len(numbers) > 1 or NUMBER.sub("", path.name).count("%"):
-            raise ConfigError(
-                f"PNG sequence {path.name}: got its numbers unclear; expected one like seen_%06d.png."
-            )
+            raise ConfigError(f"PNG sequence {path.name}: got its numbers unclear; expected one like seen_%06d.png.")
         sink = cls(path.parent, overwrite=overwrite)
         sink._pattern = path.name
         sink._whole_folder = False

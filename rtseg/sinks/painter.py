@@ -31,9 +31,7 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 class FramePainter:
     """Makes the encoder's frames out of pictures; keeps nothing of them."""
 
-    def __init__(
-        self, *, size_wh: tuple[int, int], pixel_format: str, matrix: Matrix, full_range: bool
-    ) -> None:
+    def __init__(self, *, size_wh: tuple[int, int], pixel_format: str, matrix: Matrix, full_range: bool) -> None:
         self.size_wh = size_wh
         self.pixel_format = pixel_format
         self.matrix = matrix

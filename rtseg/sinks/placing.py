@@ -47,9 +47,7 @@ def check_place(final: Path, *, overwrite: bool) -> None:
     if os.path.lexists(final) and not overwrite:
         raise exists_error(final)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise SinkError(
-            f"output {final}: got a read-only folder; expected one to write in. Choose another folder."
-        )
+        raise SinkError(f"output {final}: got a read-only folder; expected one to write in. Choose another folder.")
 
 
 def exists_error(final: Path) -> SinkError:
@@ -89,19 +87,13 @@ def write_error(final: Path, error: BaseException) -> SinkError:
     """Return the one-line error for a write that failed."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return SinkError(
-            f"output {final}: got a full disk; expected room for it. Free some space or write elsewhere."
-        )
+        return SinkError(f"output {final}: got a full disk; expected room for it. Free some space or write elsewhere.")
     if number == errno.EFBIG:
         return SinkError(
             f"output {final}: got 'file too large' from the system; expected room for it. "
             f"Raise the limit or write elsewhere."
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return SinkError(
-            f"output {final}: got no permission to write; expected a writable folder. Choose another."
-        )
+        return SinkError(f"output {final}: got no permission to write; expected a writable folder. Choose another.")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return SinkError(
-        f"output {final}: got {reason!r} while writing; expected it to be written. Choose another place."
-    )
+    return SinkError(f"output {final}: got {reason!r} while writing; expected it to be written. Choose another place.")

@@ -44,9 +44,7 @@ def colour_png(picture: UInt8Array) -> bytes:
     options = [cv2.IMWRITE_PNG_COMPRESSION, FAST_COMPRESSION]
     good, encoded = cv2.imencode(".png", cv2.cvtColor(picture, code), options)
     if not good:
-        raise SinkError(
-            f"PNG picture: got {picture.shape}, which OpenCV refuses; expected rgb or rgba. Please report."
-        )
+        raise SinkError(f"PNG picture: got {picture.shape}, which OpenCV refuses; expected rgb or rgba. Please report.")
     return bytes(encoded)
 
 
@@ -69,9 +67,7 @@ def _png(pixels: UInt8Array, colour_type: int, between: Sequence[bytes]) -> byte
     rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row starts with its filter: 0, none
     rows[:, 1:] = pixels
     body = zlib.compress(rows.data, FAST_COMPRESSION)
-    return b"".join(
-        [SIGNATURE, _chunk(b"IHDR", header), *between, _chunk(b"IDAT", body), _chunk(b"IEND", b"")]
-    )
+    return b"".join([SIGNATURE, _chunk(b"IHDR", header), *between, _chunk(b"IDAT", body), _chunk(b"IEND", b"")])
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -58,9 +58,7 @@ class SoundEncoder:
 
     def __init__(self, encoder: AudioCodecContext) -> None:
         self._encoder = encoder
-        self._resampler = av.AudioResampler(
-            format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate
-        )
+        self._resampler = av.AudioResampler(format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate)
         self._fifo = av.AudioFifo()
         self._queued_until: int | None = None
         self._next_pts = 0

@@ -84,9 +84,7 @@ class WindowSink(Sink):
             raise SinkError(
                 f"window: got no display ({reason}); expected one. Run in a desktop session, or write a file with -o."
             )
-        os.environ.setdefault(
-            "QT_LOGGING_RULES", "default.warning=false"
-        )  # OpenCV's Qt ships no fonts, and says so
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # OpenCV's Qt ships no fonts, and says so
         self._title = f"rtseg: {stream.source_id}"
         width, height = stream.size_wh
         scale = min(1.0, LARGEST_WH[0] / width, LARGEST_WH[1] / height)

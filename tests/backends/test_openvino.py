@@ -184,7 +184,7 @@ def test_a_precision_the_cpu_lacks_is_refused(spec, monkeypatch):
 
 def test_without_openvino_the_command_that_mends_it_is_named(spec, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'openvino>=2025\.0'"):
+    with pytest.raises(BackendUnavailable, match=r"pip install 'openvino>=2026\.0'"):
         loaded(spec("logits_nchw"))
 
 

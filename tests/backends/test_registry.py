@@ -45,7 +45,7 @@ def test_the_report_has_every_backend_and_the_mending_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     broken = {status.name: status for status in registry.backend_report()}["openvino"]
     assert not broken.works
-    assert broken.remedy == "pip install 'openvino>=2025.0'"
+    assert broken.remedy == "pip install 'openvino>=2026.0'"
 
 
 def plug_in(monkeypatch, value):

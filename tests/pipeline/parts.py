@@ -166,6 +166,7 @@ class StubSegmenter:
         self.outstanding = 0
         self.most_outstanding = 0
         self.info = BackendInfo("stub", "1", "none", "none", in_flight)
+        self.backend_reasons = ("a stub, as asked.",)
         self.bundle = SimpleNamespace(name="stub")
 
     def session(self) -> StubSession:

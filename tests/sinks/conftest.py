@@ -46,12 +46,8 @@ def picture_of(index: int, size_wh: tuple[int, int], channels: int = 3) -> np.nd
     return np.ascontiguousarray(picture)
 
 
-def frame_of(
-    picture: Picture, pts: int, *, index: int = 0, time_base: Fraction = Fraction(1, 12800)
-) -> Frame:
-    return Frame(
-        picture, frame_index=index, pts=pts, time_base=time_base, captured_ns=0, source_id="clip.mp4"
-    )
+def frame_of(picture: Picture, pts: int, *, index: int = 0, time_base: Fraction = Fraction(1, 12800)) -> Frame:
+    return Frame(picture, frame_index=index, pts=pts, time_base=time_base, captured_ns=0, source_id="clip.mp4")
 
 
 def write_all(sink: Sink, stream: StreamFormat, ptss: Sequence[int], *, close: bool = True) -> Sink:
@@ -188,9 +184,7 @@ class Tools:
         """Send a source file through a file sink, as the pipeline does."""
         with av.open(str(source)) as container:
             video = container.streams.video[0]
-            stream = stream_format(
-                (video.width, video.height), time_base=video.time_base, audio_path=source, **changes
-            )
+            stream = stream_format((video.width, video.height), time_base=video.time_base, audio_path=source, **changes)
             sink = open_sink(out)
             sink.open(stream)
             index = 0

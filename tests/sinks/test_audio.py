@@ -48,9 +48,7 @@ def test_sound_is_copied_bit_for_bit_and_keeps_its_times(tmp_path, tools, codec,
 
 
 @pytest.mark.parametrize(("codec", "source_ext", "ext", "new"), REENCODED)
-def test_sound_that_does_not_fit_is_reencoded_in_sync_and_said_so(
-    tmp_path, tools, codec, source_ext, ext, new
-):
+def test_sound_that_does_not_fit_is_reencoded_in_sync_and_said_so(tmp_path, tools, codec, source_ext, ext, new):
     source = tools.make_clip(tmp_path / f"in.{source_ext}", sound=codec)
     out = tmp_path / f"out.{ext}"
     sink = tools.run(source, out)

@@ -214,9 +214,7 @@ def test_missing_folder_folder_as_output_and_dangling_link_are_one_clear_line(tm
 
 
 def test_read_only_folder_is_one_clear_line(tmp_path, tools, monkeypatch):
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: False
-    )  # root may write anywhere, so the answer is given
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere, so the answer is given
     with pytest.raises(SinkError, match="read-only folder"):
         FileSink(tmp_path / "out.mp4").open(tools.stream_format())
     assert os.listdir(tmp_path) == []
@@ -234,9 +232,7 @@ def file_size_limit():
 
 
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
-def test_a_disk_that_fills_up_is_one_clear_error_and_leaves_no_stray_file(
-    tmp_path, tools, ext, file_size_limit
-):
+def test_a_disk_that_fills_up_is_one_clear_error_and_leaves_no_stray_file(tmp_path, tools, ext, file_size_limit):
     out = tmp_path / f"out.{ext}"
     sink = FileSink(out, quality=100)
     with pytest.raises(SinkError, match="room for it"):
@@ -260,9 +256,7 @@ def test_tags_say_matrix_and_range(tmp_path, tools):
         for full_range in (False, True):
             for ext in ("mp4", "mkv", "webm", "mov"):
                 out = tmp_path / f"{matrix}{full_range}.{ext}"
-                tools.write_all(
-                    FileSink(out), tools.stream_format(matrix=matrix, full_range=full_range), [0, 512]
-                )
+                tools.write_all(FileSink(out), tools.stream_format(matrix=matrix, full_range=full_range), [0, 512])
                 picture = tools.read_back(out).pictures[0]
                 assert (int(picture.colorspace), int(picture.color_range)) == (
                     code,

@@ -36,9 +36,7 @@ def test_a_sink_is_returned_as_it_is():
     assert open_sink(sink) is sink
 
 
-@pytest.mark.parametrize(
-    "spec", ["rtmp://live.example/x", "https://live.example/x.mp4", "virtualcam", "virtualcam:2"]
-)
+@pytest.mark.parametrize("spec", ["rtmp://live.example/x", "https://live.example/x.mp4", "virtualcam", "virtualcam:2"])
 def test_what_is_not_supported_yet_says_so_in_one_line(spec):
     with pytest.raises(ConfigError, match="not supported yet") as caught:
         open_sink(spec)
@@ -52,9 +50,7 @@ def test_nonsense_is_refused_with_what_fits(spec):
 
 
 def test_importing_the_room_imports_no_vendor():
-    code = (
-        "import sys, rtseg.sinks; print([m for m in ('av', 'cv2', 'openvino', 'torch') if m in sys.modules])"
-    )
+    code = "import sys, rtseg.sinks; print([m for m in ('av', 'cv2', 'openvino', 'torch') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
 

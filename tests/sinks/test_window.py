@@ -106,9 +106,7 @@ def session(folder, *keys):
     command = ["xvfb-run", "-a", sys.executable, "-c", SESSION, *keys]
     root = os.getcwd()
     environment = {**os.environ, "PYTHONPATH": root}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=folder, env=environment, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 
