@@ -213,7 +213,7 @@ def _run_options(effect: EffectSpec | Sequence[EffectSpec] | None, options: dict
     known = set(RunOptions.__dataclass_fields__)
     if unknown := sorted(set(options) - known):
         raise ConfigError(
-            f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
+            f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}. Drop them."
         )
     chosen = RunOptions(**options)
     if chosen.max_frames is not None and chosen.max_frames < 1:
@@ -255,6 +255,7 @@ def _out_for(spec: SinkSpec, name: str, *, several: bool) -> SinkSpec:
         return f"{text}/{name}"
     if several:
         raise ConfigError(
-            f"out: got {text!r} for several sources; expected a folder or a name with {{name}}. Try '{{name}}.rtseg.mp4'."
+            f"out: got {text!r} for several sources; expected a folder or a name with {{name}} in it. "
+            "Try '{name}.rtseg.mp4'."
         )
     return spec

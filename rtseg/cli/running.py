@@ -12,6 +12,7 @@ from typing import Any
 
 from rtseg.api import RunOptions, effects_for, load_for, pipeline_for, source_name
 from rtseg.cli.controls import KeyControls
+from rtseg.cli.model_options import read_model_options
 from rtseg.cli.progress import ProgressDisplay, make_progress, summary
 from rtseg.errors import ConfigError, SinkError
 from rtseg.pipeline.pipeline import Pipeline
@@ -65,7 +66,7 @@ def execute(request: RunRequest) -> int:
             precision=request.precision,
             smoothing=request.smoothing,
             edges=request.edges,
-            **key_values(request.model_options, what="--model-option"),
+            **read_model_options(key_values(request.model_options, what="--model-option")),
         )
         controls = stack.enter_context(KeyControls(segmenter, options))
         display = stack.enter_context(make_progress(quiet=request.quiet))
