@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from rtseg.errors import RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
 from rtseg.pipeline.memory import release_freed_memory
+from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
@@ -120,6 +121,7 @@ class Pipeline:
             RtsegError: the first failure of any stage, with stage and frame index. The sinks have kept what they had.
         """
         place = Place("open")
+        take_one_thread()
         try:
             self._open(place)
             for item in self._segmented:
@@ -148,6 +150,7 @@ class Pipeline:
             RtsegError: the first failure of any stage, with stage and frame index.
         """
         place = Place("open")
+        take_one_thread()
         try:
             self._open(place)
             for frame, result, _ in self._segmented:
@@ -442,6 +445,7 @@ class Pipeline:
         for sink in self._sinks:
             stats.notes += [note for note in sink.notes if note not in stats.notes]
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
+        give_back_threads()
         release_freed_memory()
 
     def _record_facts(self, info: SourceInfo) -> None:

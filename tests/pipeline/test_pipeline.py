@@ -231,3 +231,25 @@ def test_progress_reaches_the_end():
     pipeline.run()
     assert seen[-1].frames_done == COUNT
     assert seen[-1].frames_expected == COUNT
+
+
+def test_opencv_works_in_one_thread_while_pipelines_run_and_gets_its_threads_back():
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    seen = []
+    inner = []
+
+    def during(progress):
+        seen.append(cv2.getNumThreads())
+        if not inner:
+            inner.append(run()[0].run())
+        seen.append(cv2.getNumThreads())
+
+    pipeline, _ = run(on_progress=during)
+    pipeline.run()
+    after = cv2.getNumThreads()
+    cv2.setNumThreads(before)
+    assert set(seen[:-2]) == {1}
+    assert after == 2
