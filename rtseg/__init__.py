@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rtseg.errors import StageError as StageError
     from rtseg.models.bundle import list_bundles as list_bundles
     from rtseg.pipeline.pipeline import Pipeline as Pipeline
-    from rtseg.pipeline.pipeline import Progress as Progress
+    from rtseg.pipeline.report import Progress as Progress
     from rtseg.segmenter import Segmenter as Segmenter
     from rtseg.segmenter import load as load
     from rtseg.sinks import open_sink as open_sink
@@ -46,7 +46,7 @@ _HOMES = {
     "Frame": "rtseg.types",
     "InferenceError": "rtseg.errors",
     "Pipeline": "rtseg.pipeline.pipeline",
-    "Progress": "rtseg.pipeline.pipeline",
+    "Progress": "rtseg.pipeline.report",
     "RtsegError": "rtseg.errors",
     "Segmentation": "rtseg.types",
     "Segmenter": "rtseg.segmenter",

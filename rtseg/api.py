@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
-from rtseg.pipeline.pipeline import Pipeline, Progress
+from rtseg.pipeline.pipeline import Pipeline
+from rtseg.pipeline.report import Progress
 from rtseg.render.effects import Effect, parse_effects
 from rtseg.segmenter import Segmenter, load
 from rtseg.sinks import open_sink

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Protocol, Self
 
-from rtseg.pipeline.pipeline import Progress
+from rtseg.pipeline.report import Progress
 from rtseg.stats import Stats
 
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rtseg.errors import RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
+from rtseg.pipeline.report import Progress, Reporter, run_facts
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
 from rtseg.render.effects import Effect, has_alpha
@@ -29,25 +28,8 @@ from rtseg.render.hud import HudState
 from rtseg.segmenter import Segmenter, Session, Ticket
 from rtseg.sinks.base import Sink, StreamFormat
 from rtseg.sources.base import Source, SourceInfo
-from rtseg.stats import RateMeter, Stats, machine_facts
+from rtseg.stats import Stats
 from rtseg.types import Frame, Segmentation
-
-PROGRESS_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is; given to `on_progress` at most ten times a second and once at the end."""
-
-    source_id: str
-    frames_done: int
-    frames_expected: int | None
-    """None where the source does not know; a promise of the header, not a fact."""
-    fps: float | None
-    """Rate of the last second."""
-    frame_age_ms: float | None
-    """Age of the newest frame when the sinks had taken it."""
-    dropped: int
 
 
 class Segmented(NamedTuple):
@@ -100,15 +82,12 @@ class Pipeline:
         self._sinks = tuple(sinks)
         self._asked_policy = policy
         self._max_frames = max_frames
-        self._on_progress = on_progress
         self._on_command = on_command
         self._failure = Failure()
         self._workers: list[Worker] = []
         self._effects: dict[int, tuple[Effect, ...]] = {id(segmenter): tuple(effects)}
         self._compositors: dict[int, CpuCompositor] = {}
-        self._rate = RateMeter()
-        self._frame_age_ms: float | None = None
-        self._progress_ns = 0
+        self._reporter = Reporter(self.stats, on_progress)
         self._started_ns = 0
         self._stopped = False
 
@@ -140,7 +119,7 @@ class Pipeline:
         finally:
             self._end_threads()
             self._finish_stats()
-        self._report(force=True)
+        self._reporter.report(self._frames_expected(), force=True)
         return self.stats
 
     def results(self) -> Iterator[tuple[Frame, Segmentation]]:
@@ -155,7 +134,7 @@ class Pipeline:
             self._open(place)
             for frame, result, _ in self._segmented:
                 self.stats.frames.written += 1
-                self._count_output(frame)
+                self._reporter.count_output(frame)
                 yield frame, result
             self._end_threads()
             self._failure.raise_first()
@@ -205,7 +184,13 @@ class Pipeline:
         info = self._source.info
         self.policy, self.policy_reason = choose_policy(self._asked_policy, info)
         self.stats.source_id = info.source_id
-        self._record_facts(info)
+        self.stats.facts = run_facts(
+            info,
+            self._segmenter,
+            policy={"name": self.policy, "reason": self.policy_reason},
+            effects=[repr(effect) for effect in self.effects],
+            sinks=[sink.name for sink in self._sinks],
+        )
         stream = self._stream_format(info)
         for sink in self._sinks:
             with place.at(f"open {sink.name}", None):
@@ -355,8 +340,8 @@ class Pipeline:
                 self.stats.stage(f"sink {sink.name}").add(watch.lap())
                 self._obey(sink)
         self.stats.frames.written += 1
-        self._count_output(frame)
-        self._report()
+        self._reporter.count_output(frame)
+        self._reporter.report(self._frames_expected())
 
     def _composite(self, item: Segmented) -> Frame:
         key = id(item.segmenter)
@@ -367,37 +352,16 @@ class Pipeline:
         if compositor is None:
             compositor = CpuCompositor(effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
             self._compositors[key] = compositor
-        hud = HudState(fps=self._rate.hz, frame_age_ms=self._frame_age_ms, dropped=self.stats.frames.dropped.total())
+        reporter = self._reporter
+        hud = HudState(
+            fps=reporter.rate.hz, frame_age_ms=reporter.frame_age_ms, dropped=self.stats.frames.dropped.total()
+        )
         return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=hud))
 
     def _obey(self, sink: Sink) -> None:
         if self._on_command is not None:
             for command in sink.take_commands():
                 self._on_command(self, command)
-
-    def _count_output(self, frame: Frame) -> None:
-        now_ns = time.monotonic_ns()
-        age_ns = now_ns - frame.captured_ns
-        self._frame_age_ms = age_ns / 1e6
-        self._rate.tick(now_ns)
-        self.stats.frame_age.add(age_ns)
-        self.stats.count_output(now_ns)
-
-    def _report(self, *, force: bool = False) -> None:
-        now_ns = time.monotonic_ns()
-        if self._on_progress is None or (not force and now_ns - self._progress_ns < PROGRESS_SECONDS * 1e9):
-            return
-        self._progress_ns = now_ns
-        self._on_progress(
-            Progress(
-                source_id=self.stats.source_id,
-                frames_done=self.stats.frames.written,
-                frames_expected=self._frames_expected(),
-                fps=self._rate.hz,
-                frame_age_ms=self._frame_age_ms,
-                dropped=self.stats.frames.dropped.total(),
-            )
-        )
 
     def _frames_expected(self) -> int | None:
         expected = self._source.info.frame_count
@@ -447,34 +411,3 @@ class Pipeline:
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
         give_back_threads()
         release_freed_memory()
-
-    def _record_facts(self, info: SourceInfo) -> None:
-        backend = self._segmenter.info
-        self.stats.facts = {
-            "model": {"name": self._segmenter.bundle.name, "classes": len(self._segmenter.classes)},
-            "backend": {
-                "name": backend.name,
-                "version": backend.version,
-                "device": backend.device,
-                "precision": backend.precision,
-                "in_flight": backend.in_flight,
-                "reasons": [*self._segmenter.backend_reasons, *backend.reasons],
-                "settings": dict(backend.settings),
-            },
-            "policy": {"name": self.policy, "reason": self.policy_reason},
-            "effects": [repr(effect) for effect in self.effects],
-            "sinks": [sink.name for sink in self._sinks],
-            "input": _input_facts(info),
-            "machine": machine_facts(),
-        }
-
-
-def _input_facts(info: SourceInfo) -> dict[str, Any]:
-    rate: Fraction | None = info.frame_rate
-    return {
-        "kind": info.kind,
-        "live": info.live,
-        "size_wh": list(info.size_wh),
-        "frame_rate": None if rate is None else round(float(rate), 4),
-        **info.details,
-    }

@@ -1,0 +1,97 @@
+"""What a running pipeline tells: progress while it runs, and the facts that go into its stats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rtseg.segmenter import Segmenter
+from rtseg.sources.base import SourceInfo
+from rtseg.stats import RateMeter, Stats, machine_facts
+from rtseg.types import Frame
+
+PROGRESS_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; given to `on_progress` at most ten times a second and once at the end."""
+
+    source_id: str
+    frames_done: int
+    frames_expected: int | None
+    """None where the source does not know; a promise of the header, not a fact."""
+    fps: float | None
+    """Rate of the last second."""
+    frame_age_ms: float | None
+    """Age of the newest frame when the sinks had taken it."""
+    dropped: int
+
+
+class Reporter:
+    """Counts what leaves the pipeline and reports it. Threading: the caller's thread only."""
+
+    def __init__(self, stats: Stats, on_progress: Callable[[Progress], None] | None) -> None:
+        self.rate = RateMeter()
+        self.frame_age_ms: float | None = None
+        self._stats = stats
+        self._on_progress = on_progress
+        self._reported_ns = 0
+
+    def count_output(self, frame: Frame) -> None:
+        """Count a frame that the last sink has taken, and its age."""
+        now_ns = time.monotonic_ns()
+        age_ns = now_ns - frame.captured_ns
+        self.frame_age_ms = age_ns / 1e6
+        self.rate.tick(now_ns)
+        self._stats.frame_age.add(age_ns)
+        self._stats.count_output(now_ns)
+
+    def report(self, frames_expected: int | None, *, force: bool = False) -> None:
+        """Call `on_progress`, unless that was less than a tenth of a second ago."""
+        now_ns = time.monotonic_ns()
+        if self._on_progress is None or (not force and now_ns - self._reported_ns < PROGRESS_SECONDS * 1e9):
+            return
+        self._reported_ns = now_ns
+        self._on_progress(
+            Progress(
+                source_id=self._stats.source_id,
+                frames_done=self._stats.frames.written,
+                frames_expected=frames_expected,
+                fps=self.rate.hz,
+                frame_age_ms=self.frame_age_ms,
+                dropped=self._stats.frames.dropped.total(),
+            )
+        )
+
+
+def run_facts(
+    info: SourceInfo, segmenter: Segmenter, *, policy: dict[str, str], effects: Sequence[str], sinks: Sequence[str]
+) -> dict[str, Any]:
+    """Return model, backend with the reasons for it, policy, effects, sinks, input and machine, as plain values."""
+    backend = segmenter.info
+    return {
+        "model": {"name": segmenter.bundle.name, "classes": len(segmenter.classes)},
+        "backend": {
+            "name": backend.name,
+            "version": backend.version,
+            "device": backend.device,
+            "precision": backend.precision,
+            "in_flight": backend.in_flight,
+            "reasons": [*segmenter.backend_reasons, *backend.reasons],
+            "settings": dict(backend.settings),
+        },
+        "policy": policy,
+        "effects": list(effects),
+        "sinks": list(sinks),
+        "input": {
+            "kind": info.kind,
+            "live": info.live,
+            "size_wh": list(info.size_wh),
+            "frame_rate": None if info.frame_rate is None else round(float(info.frame_rate), 4),
+            **info.details,
+        },
+        "machine": machine_facts(),
+    }
