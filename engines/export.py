@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--scores", type=Path, help="JSON printed by score.py")
     parser.add_argument("--folder", type=Path, help="bundle folder; default engines/KIND")
+    parser.add_argument("--synthetic-frames", type=int, default=0, help="rendered frames trained on, for the card")
     options = parser.parse_args()
     state: dict[str, Any] = torch.load(options.checkpoint, weights_only=True)
     folder = options.folder or Path(__file__).parent / options.kind
@@ -129,7 +130,8 @@ def main() -> None:
     images, minutes = int(state["counters"][1]), state["counters"][2] / 60
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     today = datetime.date.today().isoformat()
-    (folder / "model.toml").write_text(card_text(options.kind, digest, today, images, minutes, scores))
+    text = card_text(options.kind, digest, today, images, minutes, scores, options.synthetic_frames)
+    (folder / "model.toml").write_text(text)
     print(json.dumps({"bytes": path.stat().st_size, "images": images, **disagreement(network, size_wh, path)}))
 
 

@@ -95,7 +95,7 @@ class MixedTaxonomyLoss(torch.nn.Module):
         return total / mass.clamp(min=1.0)
 
 
-def frequency_weights(counts: npt.NDArray[np.int64], power: float = 0.35, highest: float = 4.0) -> Tensor:
+def frequency_weights(counts: npt.NDArray[np.int64], power: float = 0.25, highest: float = 4.0) -> Tensor:
     """Return one weight a target id: the share to the power -`power`, scaled to a mean of 1 a pixel, bounded."""
     share = np.maximum(counts / max(1, counts.sum()), 1e-5)
     weights = share**-power

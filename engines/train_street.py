@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rtseg.models.nets import BiSeNetV2
 
 INPUT_WH = (512, 256)
-SHARES = {"camvid": 0.3, "idd_lite": 0.33, "unlabelled": 0.07, "synthetic": 0.3}
+SHARES = {"camvid": 0.27, "idd_lite": 0.29, "unlabelled": 0.06, "synthetic": 0.38}
 RANGES = WarpRange(smallest_crop=0.4, stretch=0.18, rotation_degrees=3.0, whole_share=0.25)
 Set = list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
 
