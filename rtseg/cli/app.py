@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtseg.cli import doctor, models, run
+from rtseg.cli import doctor, eval, models, run
 
 
 def _version(wanted: bool) -> None:
@@ -39,6 +39,7 @@ def _root(
 
 
 app.command("run", no_args_is_help=True)(run.command)
+app.command("eval", no_args_is_help=True)(eval.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 

@@ -1,0 +1,25 @@
+"""What of a loaded model belongs into every report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtseg.segmenter import Segmenter
+from rtseg.stats import machine_facts
+
+
+def model_facts(segmenter: Segmenter) -> dict[str, Any]:
+    """Return name, digest, input size, backend, precision and machine, as plain values."""
+    bundle, info = segmenter.bundle, segmenter.info
+    width, height = segmenter.size_wh
+    return {
+        "model": bundle.name,
+        "model_version": bundle.version,
+        "model_sha256": bundle.sha256,
+        "network_size": f"{width}x{height}",
+        "backend": f"{info.name} {info.version}",
+        "device": info.device,
+        "precision": info.precision,
+        "reasons": [*segmenter.backend_reasons, *info.reasons],
+        "machine": machine_facts(),
+    }
