@@ -26,6 +26,8 @@ from rtseg.types import UInt8Array
 
 REFERENCE_HEIGHT_PX: Final[int] = 720
 """Line widths are given for pictures of this height."""
+LEAST_SPREAD_PX: Final[float] = 0.05
+"""Smoothed edges have some width, however few pixels a frame has under a large mask."""
 _COLOR_REACH_PX: Final[int] = 7
 
 
@@ -74,7 +76,7 @@ class OutlinePainter(StatelessPainter):
         """Return the opacity of the lines, uint8 [H, W]."""
         unit = size_wh[1] / REFERENCE_HEIGHT_PX
         width_px, bold_width_px = max(1.0, self._width_px * unit), max(1.0, self._bold_width_px * unit)
-        spread_px = round(EDGE_SPREAD_PX * shot.mask.scale_to(size_wh), 2)
+        spread_px = max(LEAST_SPREAD_PX, round(EDGE_SPREAD_PX * shot.mask.scale_to(size_wh), 2))
         insides = [np.where(self._codes >> bit & 1, 255, 0).astype(np.uint8) for bit in self._bits]
         planes = [self._closeness(shot, inside, size_wh) for inside in insides]
         if self._bold.any():

@@ -101,3 +101,9 @@ def test_a_curve_has_no_stairs():
     ys, xs = np.nonzero(line > 0.5)
     distances = np.hypot(xs - 260, ys - 260)
     assert distances.std() < 4.5  # network pixels are 8 wide
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (2, 2), (16, 16)])
+def test_a_frame_of_a_few_pixels_under_a_large_mask_is_drawn(size_wh):
+    labels = half_plane(0, side=256)
+    assert drawn_line(labels, "outline:color=#ffffff,width=2", size_wh).shape == size_wh[::-1]
