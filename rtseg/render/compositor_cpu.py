@@ -11,7 +11,7 @@ from rtseg.render import driving, effects
 from rtseg.render.backdrop import ReplacePainter, open_backdrop
 from rtseg.render.background import BlurPainter
 from rtseg.render.cutout import CutoutPainter
-from rtseg.render.effects import Effect
+from rtseg.render.effects import Effect, has_alpha
 from rtseg.render.hud import HudState
 from rtseg.render.outline import OutlinePainter, separate_codes
 from rtseg.render.painter import Painter, Shot, SpotlightPainter, TintPainter
@@ -46,6 +46,9 @@ class CpuCompositor:
         except ConfigError:
             self.close()
             raise
+        if not has_alpha(effects):
+            # Stable: legend and HUD are read, not looked through, so no later blur or tint covers them.
+            self._painters.sort(key=lambda painter: isinstance(painter, LegendPainter | HudPainter))
 
     def composite(self, frame: Frame, result: Segmentation, *, hud: HudState | None = None) -> Picture:
         """Return the frame's picture with all effects drawn on it."""

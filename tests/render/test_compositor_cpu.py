@@ -307,3 +307,21 @@ def test_labels_beyond_the_classes_are_left_alone():
     result = Segmentation(CITYSCAPES_CLASSES, ODD, network_labels=np.full((16, 16), 255, np.uint8))
     assert worst_difference(composite(effects.Tint(), picture, result), picture) == 0
     assert worst_difference(composite(effects.Driving(legend=False), picture, result), picture) == 0
+
+
+def test_legend_and_hud_stay_readable_under_a_second_effect():
+    size_wh = (640, 360)
+    picture, result = colorful(size_wh), street_result(size_wh)
+    hud = HudState(fps=25.0, frame_age_ms=40.0, dropped=0)
+    blur = effects.Blur(classes=("car",))
+
+    def drawn(*chosen):
+        with CpuCompositor(chosen, classes=CITYSCAPES_CLASSES, palette=CITYSCAPES_PALETTE) as compositor:
+            return compositor.composite(frame_of(picture), result, hud=hud).astype(int)
+
+    panels = np.abs(drawn(effects.Driving()) - drawn(effects.Driving(legend=False, hud=False))).max(axis=2) > 0
+    stacked, blurred_alone = drawn(effects.Driving(), blur), drawn(effects.Driving(legend=False, hud=False), blur)
+    assert panels.sum() > 1000
+    # Panels on top leave everything beside them as it was, and are themselves as bright as their text.
+    assert np.array_equal(stacked[~panels], blurred_alone[~panels])
+    assert stacked[panels].min(axis=1).max() > 200
