@@ -214,7 +214,12 @@ def merged(runs: list[Stats]) -> Stats:
         total.outputs += run.outputs
         total.notes += [f"{run.source_id}: {note}" for note in run.notes]
         total.output_paths += run.output_paths
-        total.facts |= run.facts
+    # What differs from source to source (the input, for one) is only said there.
+    total.facts = {
+        name: fact for name, fact in runs[0].facts.items() if all(run.facts.get(name) == fact for run in runs)
+    }
+    if any(run.facts.get("interrupted") for run in runs):
+        total.facts["interrupted"] = True
     total.sources = list(runs)
     return total
 

@@ -76,3 +76,15 @@ def test_machine_facts_name_cores_and_versions():
     assert facts["cores"] >= 1
     assert facts["cpu"]
     assert "numpy" in facts["versions"]
+
+
+def test_merged_runs_say_at_the_top_only_what_holds_for_all():
+    runs = [make_run("a", 3, 1.0), make_run("b", 3, 1.0)]
+    for run, width in zip(runs, (640, 320), strict=True):
+        run.facts = {"model": "street", "input": {"width": width}}
+    runs[1].facts["interrupted"] = True
+    report = merged(runs).to_json()
+    assert report["model"] == "street"
+    assert "input" not in report
+    assert report["interrupted"] is True
+    assert [source["input"]["width"] for source in report["sources"]] == [640, 320]
