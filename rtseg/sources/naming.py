@@ -16,6 +16,9 @@ def check_exists(path: Path) -> None:
     """Raise SourceError when there is nothing at `path`; the closest name beside it is offered."""
     if path.exists():
         return
+    if path.is_symlink():
+        target = path.readlink()
+        raise SourceError(f"{path}: got a link to {target}, which is not there; expected a file. Mend the link.")
     folder = path.parent
     if not folder.is_dir():
         raise SourceError(f"{path}: got no such file; there is no folder {folder} either. Check the path.")

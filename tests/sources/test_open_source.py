@@ -89,3 +89,10 @@ def test_importing_the_package_loads_no_decoder() -> None:
     code = "import sys, rtseg.sources; print([name for name in ('av', 'cv2') if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_link_to_nothing_says_where_it_leads(tmp_path):
+    link = tmp_path / "clip.mp4"
+    link.symlink_to("gone.mp4")
+    with pytest.raises(SourceError, match=r"got a link to gone\.mp4"):
+        open_source(link)
