@@ -22,7 +22,6 @@ class KeyControls:
     def __init__(self, segmenter: Segmenter, options: RunOptions) -> None:
         self._options = options
         self._loaded: dict[str, Segmenter] = {segmenter.bundle.name: segmenter}
-        self._effect_index = -1
 
     def obey(self, pipeline: Pipeline, command: str) -> None:
         """Carry out "effect" (the next effect) or "model" (the next shipped model); other words are the sink's own."""
@@ -33,9 +32,9 @@ class KeyControls:
 
     def _next_effect(self, pipeline: Pipeline) -> None:
         bundle = pipeline.segmenter.bundle
-        names = EFFECTS_BY_TASK[bundle.task]
-        self._effect_index = (self._effect_index + 1) % len(names)
-        pipeline.switch_effects(effects_for(bundle, [names[self._effect_index]], None))
+        choices = [effects_for(bundle, [name], None) for name in EFFECTS_BY_TASK[bundle.task]]
+        current = choices.index(pipeline.effects) if pipeline.effects in choices else -1
+        pipeline.switch_effects(choices[(current + 1) % len(choices)])
 
     def _next_model(self, pipeline: Pipeline) -> None:
         names = [*list_bundles()]
@@ -45,7 +44,6 @@ class KeyControls:
             self._loaded[following] = load(following)
         segmenter = self._loaded[following]
         pipeline.switch_segmenter(segmenter, effects_for(segmenter.bundle, None, None))
-        self._effect_index = -1
 
     def __enter__(self) -> Self:
         return self

@@ -88,7 +88,7 @@ class WindowSink(Sink):
         self._title = f"rtseg: {stream.source_id}"
         width, height = stream.size_wh
         scale = min(1.0, LARGEST_WH[0] / width, LARGEST_WH[1] / height)
-        cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)  # no tool bar
         cv2.resizeWindow(self._title, max(1, round(width * scale)), max(1, round(height * scale)))
 
     def write(self, frame: Frame, result: Segmentation | None) -> None:
