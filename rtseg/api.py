@@ -12,10 +12,11 @@ from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.pipeline.report import Progress
-from rtseg.render.effects import Effect, parse_effects
+from rtseg.render.effects import Effect, has_alpha, parse_effects
 from rtseg.segmenter import Segmenter, load
 from rtseg.sinks import open_sink
 from rtseg.sinks.base import Sink
+from rtseg.sinks.targets import check_sources_stay, check_targets
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.stats import Stats, merged
@@ -98,11 +99,8 @@ def run(
                 load_for(model, specs, chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges)
             )
         )
-        runs = [
-            pipeline_for(spec, segmenter, outs, chosen, several=len(specs) > 1, on_progress=on_progress).run()
-            for spec in specs
-        ]
-    return merged(runs)
+        pipelines = pipelines_for(specs, segmenter, outs, chosen, on_progress=on_progress)
+        return merged([pipeline.run() for pipeline in pipelines])
 
 
 def stream(
@@ -143,23 +141,50 @@ def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptio
     return load(model, hint="latency" if live else "throughput", **load_options)
 
 
-def pipeline_for(
-    source: SourceSpec,
+def pipelines_for(
+    sources: Sequence[SourceSpec],
     segmenter: Segmenter,
     outs: Sequence[SinkSpec],
     options: RunOptions,
     *,
-    several: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     on_command: Callable[[Pipeline, str], None] | None = None,
-) -> Pipeline:
-    """Return the pipeline of one source, ready to run. Raises ConfigError for options that cannot be right."""
-    opened = _open(source, options)
+) -> list[Pipeline]:
+    """Return a pipeline for every source, ready to run one after the other.
+
+    Raises:
+        ConfigError: options that cannot be right; an output that is a source, or that two of the sinks would write.
+        SourceError: one of the sources is not there.
+    """
     effects = effects_for(segmenter.bundle, options.effects, options.classes)
-    name = source_name(source)
+    opened = [_open(source, options) for source in sources]
     sinks = [
+        _sinks_for(source, outs, options, several=len(sources) > 1, alpha=has_alpha(effects)) for source in sources
+    ]
+    every_sink = [sink for of_one in sinks for sink in of_one]
+    check_targets(every_sink)
+    check_sources_stay([path for source in opened for path in source.files()], every_sink)
+    return [
+        Pipeline(
+            source,
+            segmenter,
+            effects=effects,
+            sinks=of_one,
+            policy=options.policy,
+            max_frames=options.max_frames,
+            on_progress=on_progress,
+            on_command=on_command,
+        )
+        for source, of_one in zip(opened, sinks, strict=True)
+    ]
+
+
+def _sinks_for(
+    source: SourceSpec, outs: Sequence[SinkSpec], options: RunOptions, *, several: bool, alpha: bool
+) -> list[Sink]:
+    return [
         open_sink(
-            _out_for(spec, name, several=several),
+            _out_for(spec, source_name(source), several=several, alpha=alpha),
             overwrite=options.overwrite,
             codec=options.codec,
             quality=options.quality,
@@ -167,16 +192,6 @@ def pipeline_for(
         )
         for spec in outs
     ]
-    return Pipeline(
-        opened,
-        segmenter,
-        effects=effects,
-        sinks=sinks,
-        policy=options.policy,
-        max_frames=options.max_frames,
-        on_progress=on_progress,
-        on_command=on_command,
-    )
 
 
 def effects_for(
@@ -202,6 +217,15 @@ def source_name(source: SourceSpec) -> str:
     return "".join(c if c.isalnum() or c in "-_. " else "-" for c in stem).strip("-. ") or "source"
 
 
+def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names in "car,person" or in a sequence. Raises ConfigError where there is none."""
+    words = classes.split(",") if isinstance(classes, str) else classes
+    names = tuple(name.strip() for name in words if name.strip())
+    if not names:
+        raise ConfigError(f"classes: got {classes!r}; expected names such as car,person. Leave it out for the default.")
+    return names
+
+
 def _with_classes(effect: str, classes: Sequence[str] | None) -> str:
     if not classes or "classes=" in effect or effect.partition(":")[0] == "none":
         return effect
@@ -216,6 +240,8 @@ def _run_options(effect: EffectSpec | Sequence[EffectSpec] | None, options: dict
         raise ConfigError(
             f"run: got unknown options {', '.join(unknown)}; expected some of {', '.join(sorted(known))}. Drop them."
         )
+    if options.get("classes") is not None:
+        options = {**options, "classes": class_names(options["classes"])}
     chosen = RunOptions(**options)
     if chosen.max_frames is not None and chosen.max_frames < 1:
         raise ConfigError(f"max_frames: got {chosen.max_frames}; expected at least 1. Leave it out for all frames.")
@@ -243,15 +269,17 @@ def _is_live(source: SourceSpec, options: RunOptions) -> bool:
     return isinstance(source, int) or str(source).isdecimal() or str(source).startswith(("/dev/video", "camera:"))
 
 
-def _out_for(spec: SinkSpec, name: str, *, several: bool) -> SinkSpec:
-    """Return the sink of one source: `{name}` filled in, a folder completed to FOLDER/NAME.rtseg.mp4."""
+def _out_for(spec: SinkSpec, name: str, *, several: bool, alpha: bool) -> SinkSpec:
+    """Return the sink of one source: `{name}` filled in, a folder completed to FOLDER/NAME.rtseg.mp4 (.mov: alpha)."""
     if isinstance(spec, Sink) or str(spec) in ("null", "window", "virtualcam"):
         return spec
     text = str(spec)
+    if not text:
+        return spec
     if "{name}" in text:
         return text.replace("{name}", name)
     if text.endswith(("/", "\\")) or Path(text).is_dir():
-        return str(Path(text) / f"{name}.rtseg.mp4")
+        return str(Path(text) / f"{name}.rtseg.{'mov' if alpha else 'mp4'}")
     if several and text.partition(":")[0] in ("masks", "frames"):
         return f"{text}/{name}"
     if several:

@@ -107,7 +107,7 @@ def _backend_class(name: str) -> type[Backend]:
 def _load_plugin(name: str) -> object:
     plugin = _plugins().get(name)
     if plugin is None:
-        known = ", ".join((*backend_names(), *PLANNED))
+        known = ", ".join((*backend_names(), "fake", *PLANNED))
         raise ConfigError(f"backend: got {name!r}; expected one of {known}. See rtseg doctor.")
     try:
         return plugin.load()

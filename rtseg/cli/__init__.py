@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 
@@ -34,9 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Entry point of the installed command; a polite kill ends a run as Ctrl-C does, with what there is kept."""
-    signal.signal(signal.SIGTERM, _terminate)
+    ending = Ending()
+    signal.signal(signal.SIGTERM, ending.ask)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started this wants it ignored
+        signal.signal(signal.SIGINT, ending.ask)
     sys.exit(main())
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(EXIT_TERMINATED)
+class Ending:
+    """Ends the command at the first signal, and lets nothing disturb it while it puts files in place."""
+
+    def __init__(self, *, patience_seconds: float = 3.0) -> None:
+        self._patience_seconds = patience_seconds
+        self._asked_at: float | None = None
+
+    def ask(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal: end; more of them within a few seconds (a key held down) change nothing, later ones end it."""
+        now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at < self._patience_seconds:
+            return
+        self._asked_at = now
+        if number == signal.SIGTERM:
+            sys.exit(EXIT_TERMINATED)
+        raise KeyboardInterrupt

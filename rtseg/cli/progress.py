@@ -92,7 +92,9 @@ def make_progress(*, quiet: bool) -> ProgressDisplay:
 def summary(stats: Stats) -> str:
     """Return the closing line of a run: what came out, how fast, and where it is."""
     fps = "" if stats.fps is None else f", {stats.fps:.1f} fps"
-    dropped = stats.frames.dropped.total()
+    # What was on its way when the run was ended is in the stats; "dropped" here means that the run was too slow.
+    dropped = sum(count for cause, count in stats.frames.dropped.items() if cause not in ("stopped", "failed"))
     drops = f", {dropped} dropped" if dropped else ""
     places = ", ".join(str(path) for path in stats.output_paths)
-    return f"{stats.source_id}: {stats.frames.written} frames{fps}{drops}" + (f" -> {places}" if places else "")
+    frames = f"{stats.frames.written} frame{'' if stats.frames.written == 1 else 's'}"
+    return f"{stats.source_id}: {frames}{fps}{drops}" + (f" -> {places}" if places else "")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtseg.api import RunOptions, effects_for, load_for, pipeline_for, source_name
+from rtseg.api import RunOptions, class_names, effects_for, load_for, pipelines_for
 from rtseg.cli.controls import KeyControls
 from rtseg.cli.model_options import read_model_options
-from rtseg.cli.progress import ProgressDisplay, make_progress, summary
+from rtseg.cli.progress import make_progress, summary
 from rtseg.errors import ConfigError, SinkError
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.render.effects import has_alpha
@@ -71,8 +71,16 @@ def execute(request: RunRequest) -> int:
         controls = stack.enter_context(KeyControls(segmenter, options))
         display = stack.enter_context(make_progress(quiet=request.quiet))
         stack.callback(_write_stats, request.stats_path, runs)
-        for source in request.sources:
-            if not _run_one(source, request, options, segmenter, controls, display, runs):
+        pipelines = pipelines_for(
+            request.sources,
+            segmenter,
+            request.outs if request.outs is not None else default_outs(segmenter, options),
+            options,
+            on_progress=display.update,
+            on_command=controls.obey,
+        )
+        for pipeline in pipelines:
+            if not _run_one(pipeline, runs):
                 break
     for run in runs:
         _say(run, quiet=request.quiet)
@@ -80,25 +88,8 @@ def execute(request: RunRequest) -> int:
     return 130 if interrupted else 0
 
 
-def _run_one(
-    source: str,
-    request: RunRequest,
-    options: RunOptions,
-    segmenter: Segmenter,
-    controls: KeyControls,
-    display: ProgressDisplay,
-    runs: list[Stats],
-) -> bool:
+def _run_one(pipeline: Pipeline, runs: list[Stats]) -> bool:
     """Run one source; return False when the user has interrupted."""
-    pipeline: Pipeline = pipeline_for(
-        source,
-        segmenter,
-        request.outs if request.outs is not None else default_outs(source, segmenter, options),
-        options,
-        several=len(request.sources) > 1,
-        on_progress=display.update,
-        on_command=controls.obey,
-    )
     runs.append(pipeline.stats)
     try:
         pipeline.run()
@@ -112,7 +103,7 @@ def run_options(request: RunRequest) -> RunOptions:
     """Return the options with their texts parsed. Raises ConfigError for what cannot be right."""
     return RunOptions(
         effects=request.effects,
-        classes=None if request.classes is None else tuple(c.strip() for c in request.classes.split(",") if c.strip()),
+        classes=None if request.classes is None else class_names(request.classes),
         policy=request.policy,
         start_seconds=0.0 if request.start is None else parse_seconds(request.start, what="--start"),
         duration_seconds=None if request.duration is None else parse_seconds(request.duration, what="--duration"),
@@ -124,12 +115,12 @@ def run_options(request: RunRequest) -> RunOptions:
     )
 
 
-def default_outs(source: str, segmenter: Segmenter, options: RunOptions) -> tuple[str, ...]:
+def default_outs(segmenter: Segmenter, options: RunOptions) -> tuple[str, ...]:
     """Return where to without `-o`: a window if there is a display, else a file in the current folder."""
     if display_available()[0]:
         return ("window",)
     alpha = has_alpha(effects_for(segmenter.bundle, options.effects, options.classes))
-    return (f"{source_name(source)}.rtseg.{'mov' if alpha else 'mp4'}",)
+    return (f"{{name}}.rtseg.{'mov' if alpha else 'mp4'}",)
 
 
 def parse_seconds(text: str, *, what: str) -> float:

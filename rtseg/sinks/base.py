@@ -43,6 +43,11 @@ class StreamFormat:
     """Source time at which the audio ends too; None: at its end."""
 
 
+def is_same_file(first: Path, second: Path) -> bool:
+    """Find out whether two paths lead to one existing file, by whatever names and links."""
+    return first.exists() and second.exists() and first.samefile(second)
+
+
 class Sink(ABC):
     """Where composited frames go to: opened once, written in order, then closed or aborted.
 
@@ -85,6 +90,15 @@ class Sink(ABC):
     def outputs(self) -> Sequence[Path]:
         """The files or folders in place so far, for the closing message; empty before `close` or `abort`."""
         return ()
+
+    @property
+    def target(self) -> Path | None:
+        """The file, folder or file name pattern that it will write, known before `open`; None: nothing on disk."""
+        return None
+
+    def would_replace(self, path: Path) -> bool:
+        """Find out whether this sink would write over the file `path`, such as the source's own."""
+        return self.target is not None and is_same_file(self.target, path)
 
     @property
     def wants_stop(self) -> bool:

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from rtseg.errors import SinkError
 from rtseg.sinks import placing
 from rtseg.sinks.audio import AudioTrack
-from rtseg.sinks.base import Sink, StreamFormat
+from rtseg.sinks.base import Sink, StreamFormat, is_same_file
 from rtseg.sinks.clock import GUESSED_RATE, OutputClock, tick_seconds_of
 from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
 from rtseg.sinks.painter import FramePainter, tag_colours
@@ -84,6 +84,15 @@ class FileSink(Sink):
     def outputs(self) -> Sequence[Path]:
         """The file in place: the final one, or the partial one."""
         return tuple(self._outputs)
+
+    @property
+    def target(self) -> Path:
+        """The final file."""
+        return self.path
+
+    def would_replace(self, path: Path) -> bool:
+        """Find out whether `path` is the final file, or the partial one that a failure would leave."""
+        return any(is_same_file(own, path) for own in (self.path, placing.partial_path(self.path)))
 
     def open(self, stream: StreamFormat) -> None:
         """Open encoder and temporary file, and write the header.

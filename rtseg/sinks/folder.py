@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from rtseg.errors import SinkError
+from rtseg.sinks.base import is_same_file
 from rtseg.sinks.placing import write_error
 
 
@@ -37,6 +38,10 @@ class OutputFolder:
             self.clear()
         except OSError as error:
             raise write_error(self.path, error) from error
+
+    def owns(self, path: Path) -> bool:
+        """Find out whether `path` is a file in this folder that bears a name of this sink."""
+        return is_same_file(self.path, path.resolve().parent) and bool(self._own_names.fullmatch(path.resolve().name))
 
     def own_files(self) -> list[Path]:
         """Return the files that bear names of this sink."""

@@ -56,6 +56,15 @@ class FramesSink(Sink):
             return ()
         return (self._folder.path,) if NUMBER.search(self._pattern) else (self._last,)
 
+    @property
+    def target(self) -> Path:
+        """The folder, or the name or pattern in it."""
+        return self._folder.path if self._whole_folder else self._folder.path / self._pattern
+
+    def would_replace(self, path: Path) -> bool:
+        """Find out whether `path` is a file in the folder that bears a name of this sink."""
+        return self._folder.owns(path)
+
     def open(self, stream: StreamFormat) -> None:
         """Get the folder ready. Raises SinkError where it may not be written."""
         del stream

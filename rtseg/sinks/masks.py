@@ -41,6 +41,15 @@ class MasksSink(Sink):
         """The folder, once the run has ended."""
         return (self._folder.path,) if self._written and self._index is None else ()
 
+    @property
+    def target(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    def would_replace(self, path: Path) -> bool:
+        """Find out whether `path` is a file in the folder that bears a name of this sink."""
+        return self._folder.owns(path)
+
     def open(self, stream: StreamFormat) -> None:
         """Get the folder ready. Raises SinkError where it may not be written."""
         self._folder.prepare(overwrite=self._overwrite)

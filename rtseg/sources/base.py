@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -95,6 +95,10 @@ class Source(ABC):
         Raises:
             DecodeError: the source ended and not one frame could be decoded.
         """
+
+    def files(self) -> Sequence[Path]:
+        """Return the files that it reads, known before `open()`; none where it reads no file."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

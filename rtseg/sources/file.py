@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +76,10 @@ class FileSource(Source):
         if self._info is None:
             raise SourceError(f"{self._path.name}: got a source that is not open; expected open() first. Open it.")
         return self._info
+
+    def files(self) -> Sequence[Path]:
+        """Return the video file."""
+        return (self._path,)
 
     def open(self) -> None:
         """Open the file and decode its first frame, from which size, orientation and colour are known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +67,10 @@ class ImagesSource(Source):
         if self._info is None:
             raise SourceError(f"pictures {self._path}: got a source that is not open; expected open() first. Open it.")
         return self._info
+
+    def files(self) -> Sequence[Path]:
+        """Return the pictures. Raises SourceError where there is none."""
+        return list_pictures(self._path)
 
     def open(self) -> None:
         """List the pictures and read the first good one for its size.

@@ -10,7 +10,7 @@ import time
 import av
 import pytest
 
-from rtseg.cli import main
+from rtseg.cli import Ending, main
 from tests.conftest import write_clip
 
 FAKE = ["--backend", "fake"]
@@ -55,7 +55,7 @@ def test_with_a_display_and_no_out_a_window_is_taken(monkeypatch, clip):
     from rtseg.cli import running
 
     monkeypatch.setattr(running, "display_available", lambda: (True, "yes"))
-    assert running.default_outs(str(clip), None, None) == ("window",)
+    assert running.default_outs(None, None) == ("window",)
 
 
 def test_several_sources_go_through_one_engine_into_a_folder(tmp_path, monkeypatch):
@@ -107,6 +107,51 @@ def test_an_existing_output_needs_overwrite(clip, tmp_path, capsys):
     assert len(times(out)) == 12
 
 
+def test_overwrite_never_means_the_source(clip, capsys):
+    before = clip.read_bytes()
+    assert main(["run", str(clip), "-o", str(clip), "--overwrite", *FAKE]) == 2
+    assert "would replace the source" in capsys.readouterr().err
+    assert clip.read_bytes() == before
+
+
+def test_overwrite_never_clears_pictures_that_are_read(tmp_path, capsys):
+    folder = tmp_path / "frames"
+    assert main(["run", "synthetic:desk?size=64x48&seconds=0.1", "-o", f"frames:{folder}", *FAKE]) == 0
+    names = sorted(path.name for path in folder.iterdir())
+    assert main(["run", str(folder), "-m", "person", "-o", f"masks:{folder}", "--overwrite", *FAKE]) == 2
+    assert "would replace the source" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_two_sources_of_one_name_are_found_out_before_the_work(tmp_path, capsys):
+    for place in ("a", "b", "out"):
+        (tmp_path / place).mkdir()
+    clips = [str(write_clip(tmp_path / place / "clip.mp4")) for place in "ab"]
+    assert main(["run", *clips, "-o", f"{tmp_path}/out/", "--overwrite", *FAKE]) == 2
+    assert "for two outputs" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_missing_second_source_is_found_out_before_the_work(clip, tmp_path, capsys):
+    assert main(["run", str(clip), str(tmp_path / "no.mp4"), "-o", f"{tmp_path}/{{name}}.mkv", *FAKE]) == 1
+    assert "no.mp4" in capsys.readouterr().err
+    assert not (tmp_path / "clip.mkv").exists()
+
+
+def test_several_sources_without_out_and_display_are_named_after_themselves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rtseg.cli.running.display_available", lambda: (False, "none"))
+    clips = [str(write_clip(tmp_path / name)) for name in ("one.mp4", "two.mkv")]
+    assert main(["run", *clips, *FAKE]) == 0
+    assert {"one.rtseg.mp4", "two.rtseg.mp4"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_folder_takes_a_cut_out_as_a_file_that_holds_it(clip, tmp_path):
+    (tmp_path / "cut").mkdir()
+    assert main(["run", str(clip), "-m", "person", "-e", "cutout", "-o", str(tmp_path / "cut"), *FAKE]) == 0
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["clip.rtseg.mov"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "telling"),
     [
@@ -114,13 +159,15 @@ def test_an_existing_output_needs_overwrite(clip, tmp_path, capsys):
         (["run", "synthetic:street", "-m", "strete"], 2, "street"),
         (["run", "synthetic:street", "-e", "blurr"], 2, "blur"),
         (["run", "synthetic:street", "--policy", "newest"], 2, "freshest"),
-        (["run", "synthetic:street", "--backend", "magic"], 2, "openvino"),
+        (["run", "synthetic:street", "--backend", "magic"], 2, "openvino, fake"),
         (["run", "synthetic:street", "--precision", "fp7"], 2, "bf16"),
         (["run", "synthetic:street", "--start", "soon"], 2, "--start"),
         (["run", "synthetic:street", "-s", "colour"], 2, "KEY=VALUE"),
         (["run", "synthetic:street", "-s", "colour=red"], 2, "colour"),
         (["run", "synthetic:moon"], 2, "desk"),
         (["run", "synthetic:street", "--classes", "unicorn"], 2, "unicorn"),
+        (["run", "synthetic:street", "--classes", ","], 2, "car,person"),
+        (["run", "synthetic:street", "-o", ""], 2, "empty name"),
         (["run", "synthetic:street", "--stats", "no/such/folder.json"], 2, "--stats"),
         (["run", "rtsp://user:secret@host/stream"], 1, "not supported yet"),
         (["run", "synthetic:street", "--max-frames", "0"], 2, "max-frames"),
@@ -186,3 +233,19 @@ def test_an_interrupted_run_keeps_a_playable_partial_file(tmp_path, signal_name,
     assert "Traceback" not in stderr
     assert [path.name for path in tmp_path.iterdir()] == ["o.partial.mkv"]
     assert len(times(tmp_path / "o.partial.mkv")) > 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_a_second_interrupt_does_not_disturb_the_first():
+    import signal
+
+    ending = Ending(patience_seconds=60)
+    with pytest.raises(KeyboardInterrupt):
+        ending.ask(signal.SIGINT, None)
+    ending.ask(signal.SIGINT, None)
+    ending.ask(signal.SIGTERM, None)
+    impatient = Ending(patience_seconds=0)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            impatient.ask(signal.SIGTERM, None)
+        assert ended.value.code == 143
