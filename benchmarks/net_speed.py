@@ -38,6 +38,7 @@ from rtseg.models.nets.counting import count_cost
 from rtseg.models.nets.ddrnet import ddrnet23_slim, ddrnet_compact
 from rtseg.models.nets.pidnet import pidnet_compact, pidnet_small
 from rtseg.models.nets.pp_liteseg import PpLiteSeg, pp_liteseg_compact
+from rtseg.models.nets.regseg import SMALL_PICTURE_DILATIONS, RegSeg
 from rtseg.stats import machine_facts
 
 
@@ -48,20 +49,23 @@ def bisenet(**settings: Any) -> nn.Module:
     return network
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "bisenetv2 half fine": lambda: bisenet(width=0.5, head_channels=96, fine=True),
-    "bisenetv2": lambda: bisenet(),
-    "ddrnet-23-slim": lambda: ddrnet23_slim().deploy(),
-    "ddrnet compact": lambda: ddrnet_compact().deploy(),
-    "ddrnet compact fine": lambda: ddrnet_compact(fine=True).deploy(),
-    "pidnet-s": lambda: pidnet_small().deploy(),
-    "pidnet compact": lambda: pidnet_compact().deploy(),
-    "pidnet compact fine": lambda: pidnet_compact(fine=True).deploy(),
-    "pp-liteseg-t": lambda: PpLiteSeg().deploy(),
-    "pp-liteseg compact": lambda: pp_liteseg_compact().deploy(),
-    "lraspp mobilenetv3 large": lambda: folded(LrasppMobileNetV3(19, "large", reduced_tail=False)),
-    "lraspp mobilenetv3 large reduced": lambda: folded(LrasppMobileNetV3(19, "large")),
-    "lraspp mobilenetv3 small reduced": lambda: folded(LrasppMobileNetV3(19, "small")),
+# Each is called with whether the logits are to be enlarged to the input's size; the lite ASPP head always does.
+NETWORKS: dict[str, Callable[[bool], nn.Module]] = {
+    "bisenetv2 half fine": lambda full: bisenet(width=0.5, head_channels=96, fine=True, full_size=full),
+    "bisenetv2": lambda full: bisenet(full_size=full),
+    "ddrnet-23-slim": lambda full: ddrnet23_slim(full_size=full).deploy(),
+    "ddrnet compact": lambda full: ddrnet_compact(full_size=full).deploy(),
+    "ddrnet compact fine": lambda full: ddrnet_compact(fine=True, full_size=full).deploy(),
+    "pidnet-s": lambda full: pidnet_small(full_size=full).deploy(),
+    "pidnet compact": lambda full: pidnet_compact(full_size=full).deploy(),
+    "pidnet compact fine": lambda full: pidnet_compact(fine=True, full_size=full).deploy(),
+    "pp-liteseg-t": lambda full: PpLiteSeg(full_size=full).deploy(),
+    "pp-liteseg compact": lambda full: pp_liteseg_compact(full_size=full).deploy(),
+    "regseg": lambda full: RegSeg(full_size=full).deploy(),
+    "regseg small picture": lambda full: RegSeg(dilations=SMALL_PICTURE_DILATIONS, full_size=full).deploy(),
+    "lraspp mobilenetv3 large": lambda _: folded(LrasppMobileNetV3(19, "large", reduced_tail=False)),
+    "lraspp mobilenetv3 large reduced": lambda _: folded(LrasppMobileNetV3(19, "large")),
+    "lraspp mobilenetv3 small reduced": lambda _: folded(LrasppMobileNetV3(19, "small")),
 }
 
 
@@ -122,9 +126,7 @@ def compiled(core: Any, path: Path, threads: int) -> tuple[Any, str, tuple[int, 
 def defined(core: Any, name: str, size_wh: tuple[int, int], arguments: argparse.Namespace, folder: Path) -> Runner:
     """One of the definitions, exported and compiled."""
     torch.manual_seed(0)
-    network = NETWORKS[name]()
-    if arguments.head_size and hasattr(network, "full_size"):
-        network.full_size = False
+    network = NETWORKS[name](not arguments.head_size)
     path = folder / f"{name.replace(' ', '_')}_{size_wh[0]}x{size_wh[1]}.onnx"
     example = torch.zeros(1, 3, size_wh[1], size_wh[0])
     with warnings.catch_warnings():

@@ -1,8 +1,8 @@
 """DDRNet-23-slim: two residual branches, one kept at 1/8 of the size, that exchange their features twice.
 
 Source: Yuanduo Hong, Huihui Pan, Weichao Sun, Yisong Jia, "Deep Dual-resolution Networks for Real-time and Accurate
-Semantic Segmentation of Road Scenes", 2021, arXiv 2101.06085 (table 1 and figures 3 to 5; the slim variant has half
-of DDRNet-23's channels). Where the text leaves a detail open (the order of batch norm, ReLU and convolution in the
+Semantic Segmentation of Road Scenes", 2021, arXiv 2101.06085 (the slim variant has half of
+DDRNet-23's channels). Where the text leaves a detail open (the order of batch norm, ReLU and convolution in the
 head and in DAPPM), the authors' public code decides.
 """
 
@@ -26,7 +26,7 @@ from rtseg.models.nets.residual import (
 
 
 class BilateralFusion(nn.Module):
-    """Add each branch to the other: the deep one narrowed and enlarged, the detailed one strided down (figure 4).
+    """Add each branch to the other: the deep one narrowed and enlarged, the detailed one strided down.
 
     Args:
         detail_channels: channels of the branch at 1/8.

@@ -1,8 +1,7 @@
 """MobileNetV3 as the classifier of its paper, large and small: for pretraining, and to hold the body's size to it.
 
 Source: Andrew Howard, Mark Sandler, Grace Chu, Liang-Chieh Chen, Bo Chen, Mingxing Tan, Weijun Wang, Yukun Zhu,
-Ruoming Pang, Vijay Vasudevan, Quoc V. Le, Hartwig Adam, "Searching for MobileNetV3", 2019, arXiv 1905.02244
-(tables 1 to 4).
+Ruoming Pang, Vijay Vasudevan, Quoc V. Le, Hartwig Adam, "Searching for MobileNetV3", 2019, arXiv 1905.02244.
 """
 
 from __future__ import annotations

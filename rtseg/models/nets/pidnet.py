@@ -1,7 +1,7 @@
 """PIDNet-S: three branches, for detail (P), context (I) and boundaries (D); the boundaries decide which one counts.
 
 Source: Jiacong Xu, Zixiang Xiong, Shankar P. Bhattacharyya, "PIDNet: A Real-time Semantic Segmentation Network
-Inspired by PID Controllers", 2022, arXiv 2206.02066 (figures 4 to 8; the small variant has (m, n, C) = (2, 3, 32)).
+Inspired by PID Controllers", 2022, arXiv 2206.02066 (the small variant has (m, n, C) = (2, 3, 32)).
 Where the text leaves a detail open (order of batch norm and ReLU, strides of the pyramid), the authors' public code
 decides, with one exception: the two bottlenecks at 1/64 have a ReLU between them here.
 """
@@ -28,7 +28,7 @@ from rtseg.models.nets.residual import (
 
 
 class PixelAttention(nn.Module):
-    """Pag: at each place, take from the context branch as much as its features agree with the detail's (figure 6)."""
+    """Pag: at each place, take from the context branch as much as its features agree with the detail's."""
 
     def __init__(self, channels: int, middle_channels: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class PixelAttention(nn.Module):
 
 
 class LightBoundaryFusion(nn.Module):
-    """Light-Bag: where the boundary branch fires the detail counts, elsewhere the context does (figure 8)."""
+    """Light-Bag: where the boundary branch fires the detail counts, elsewhere the context does."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -2,10 +2,9 @@
 
 Sources: Juncai Peng, Yi Liu, Shiyu Tang, Yuying Hao, Lutao Chu, Guowei Chen, Zewu Wu, Zeyu Chen, Zhiliang Yu, Yuning
 Du, Qingqing Dang, Baohua Lai, Qiwen Liu, Xiaoguang Hu, Dianhai Yu, Yanjun Ma, "PP-LiteSeg: A Superior Real-Time
-Semantic Segmentation Model", 2022, arXiv 2204.02681 (figures 2 to 4); Mingyuan Fan, Shenqi Lai, Junshi Huang, Xiaoming
-Wei, Zhenhua Chai, Junfeng Luo, Xiaolin Wei, "Rethinking BiSeNet For Real-time Semantic Segmentation", 2021, arXiv
-2104.13188 (figure 3 and table 1 for the encoder). The decoder's channels (32, 64, 128) are those of the public
-configuration of the T variant.
+Semantic Segmentation Model", 2022, arXiv 2204.02681; Mingyuan Fan, Shenqi Lai, Junshi Huang, Xiaoming Wei, Zhenhua
+Chai, Junfeng Luo, Xiaolin Wei, "Rethinking BiSeNet For Real-time Semantic Segmentation", 2021, arXiv 2104.13188 (the
+encoder). The decoder's channels (32, 64, 128) are those of the public configuration of the T variant.
 """
 
 from __future__ import annotations
@@ -111,7 +110,7 @@ class StdcClassifier(nn.Module):
 
 
 class SimplePyramid(nn.Module):
-    """SPPM: means over grids of 1, 2 and 4 cells a side, projected, enlarged and added (figure 4).
+    """SPPM: means over grids of 1, 2 and 4 cells a side, projected, enlarged and added.
 
     Args:
         in_channels: channels read.
@@ -157,7 +156,7 @@ def _cell_weights(length: int, cells: int) -> list[list[float]]:
 
 
 class AttentionFusion(nn.Module):
-    """UAFM: weigh the encoder's features against the decoder's by the mean and maximum of their channels (figure 3)."""
+    """UAFM: weigh the encoder's features against the decoder's by the mean and maximum of their channels."""
 
     def __init__(self, low_channels: int, high_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -124,7 +124,7 @@ class GlobalMean(nn.Module):
 
 
 class DeepAggregationPyramid(nn.Module):
-    """DAPPM: pooled views added one after the other, a 3x3 convolution between (DDRNet, figure 5)."""
+    """DAPPM: pooled views added one after the other, a 3x3 convolution between (DDRNet)."""
 
     def __init__(self, in_channels: int, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class DeepAggregationPyramid(nn.Module):
 
 
 class ParallelAggregationPyramid(nn.Module):
-    """PAPPM: the same views, all processed at once by one grouped convolution (PIDNet, figure 7)."""
+    """PAPPM: the same views, all processed at once by one grouped convolution (PIDNet)."""
 
     def __init__(self, in_channels: int, channels: int, out_channels: int) -> None:
         super().__init__()

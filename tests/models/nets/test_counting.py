@@ -76,7 +76,7 @@ def test_a_size_that_cannot_be_is_refused() -> None:
     [("large", 5.4e6, 5_483_032, 219e6), ("small", 2.5e6, 2_542_856, 56e6)],
 )
 def test_classifiers_are_those_of_the_paper(variant: str, parameters: float, public: int, multiply_adds: float) -> None:
-    # Paper, tables 3 and 4: large 5.4 M and 219 M multiply-adds, small 2.5 M and 56 M. Measured 5.483 M and 216.6 M,
+    # The paper: large 5.4 M and 219 M multiply-adds, small 2.5 M and 56 M. Measured 5.483 M and 216.6 M,
     # 2.543 M and 56.5 M: 2 % is the rounding of the printed values. torchvision's counts are met exactly.
     cost = count_cost(MobileNetV3Classifier(variant), (224, 224))
     assert cost.parameters == public
