@@ -23,13 +23,12 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
-from openvino import opset13
 from torch import nn
 
 from rtseg.models.nets import BiSeNetV2, LrasppMobileNetV3
@@ -40,6 +39,10 @@ from rtseg.models.nets.pidnet import pidnet_compact, pidnet_small
 from rtseg.models.nets.pp_liteseg import PpLiteSeg, pp_liteseg_compact
 from rtseg.models.nets.regseg import SMALL_PICTURE_DILATIONS, RegSeg
 from rtseg.stats import machine_facts
+
+
+openvino: Any = import_module("openvino")
+opset13: Any = import_module("openvino.opset13")
 
 
 def bisenet(**settings: Any) -> nn.Module:

@@ -22,7 +22,7 @@ Dilations = tuple[tuple[int, ...], ...]
 # The last block of each list widens its stage. The paper's view is 3807 pixels wide, for pictures of 2048x1024.
 PAPER_DILATIONS: Dilations = ((1,), (1, 2), *[(1, 4)] * 4, *[(1, 14)] * 7)
 # A view of 2207 pixels, for pictures of half the size and less: at 1/16 of 512x256 a dilation of 14 sees mostly
-# padding. One of the settings the author compares, 0.3 points under the best at full size; not measured there at small sizes.
+# padding. One of the settings the author compares, 0.3 points under the best at full size; not measured at small ones.
 SMALL_PICTURE_DILATIONS: Dilations = ((1,), (1, 2), (1, 4), *[(1, 6)] * 10)
 
 
