@@ -40,7 +40,6 @@ from rtseg.models.nets.pp_liteseg import PpLiteSeg, pp_liteseg_compact
 from rtseg.models.nets.regseg import SMALL_PICTURE_DILATIONS, RegSeg
 from rtseg.stats import machine_facts
 
-
 openvino: Any = import_module("openvino")
 opset13: Any = import_module("openvino.opset13")
 
