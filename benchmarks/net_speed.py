@@ -122,7 +122,7 @@ def compiled(core: Any, path: Path, threads: int) -> tuple[Any, str, tuple[int, 
     shape = tuple(ready.input(0).shape)
     values = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     request.set_input_tensor(openvino.Tensor(values))
-    return request, str(ready.get_property("INFERENCE_PRECISION_HINT")), (shape[3], shape[2])
+    return request, str(ready.get_property("INFERENCE_PRECISION_HINT").get_type_name()), (shape[3], shape[2])
 
 
 def defined(core: Any, name: str, size_wh: tuple[int, int], arguments: argparse.Namespace, folder: Path) -> Runner:
@@ -190,7 +190,13 @@ def main() -> None:
     print(table(lines))
     if arguments.json:
         facts = {**machine_facts(), "openvino": openvino.__version__, "torch": torch.__version__}
-        report = {"machine": facts, "threads": arguments.threads, "head_size": arguments.head_size, "networks": lines}
+        report = {
+            "machine": facts,
+            "threads": arguments.threads,
+            "rounds": arguments.rounds,
+            "head_size": arguments.head_size,
+            "networks": lines,
+        }
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
