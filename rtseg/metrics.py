@@ -293,15 +293,19 @@ STILL_PX: Final = 0.5
 """Motion under which a pixel stands still and its label must be exactly the one before."""
 RETURN_PX: Final = 1.0
 """How far flow there and back may miss the start before the pixel counts as covered or lost."""
+LEAST_PX: Final = 48
+"""Shortest side in which motion is sought."""
+NARROWEST: Final = 10
+"""Longest side, in shortest ones, in which motion is sought."""
 
 
 class TemporalStability:
     """Label flips per pixel per second where the picture does not change; 0 is perfectly calm.
 
     The picture before is brought onto the new one by dense optical flow. A pixel is counted when it comes from inside
-    the picture, the flow back from there returns, and its luma is that of where it came from. It flips when its label
-    differs from the one it had there; while it moves, from all nine around there, because a label map that moves by a
-    part of a pixel must round.
+    the picture, the flow back from there returns, and its luma is that of where it came from; or else when its luma
+    stays at its place. It flips when its label differs from the one it had there; while it moves, from all nine around
+    there, because a label map that moves by a part of a pixel must round.
 
     Source: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", 2016, arXiv 1603.03590 (the flow).
     """
@@ -317,12 +321,21 @@ class TemporalStability:
         self._before: tuple[UInt8Array, UInt8Array, float] | None = None
 
     def add(self, luma: UInt8Array, labels: UInt8Array, pts_seconds: float) -> None:
-        """Count one frame: luma uint8 [H, W], labels uint8 [H, W] and its time."""
+        """Count one frame: luma uint8 [H, W], labels uint8 [H, W] and its time.
+
+        Raises:
+            ConfigError: the sizes differ, or the picture is too small or too narrow to find motion in.
+        """
         _check_same_shape(luma, labels)
-        before, self._before = self._before, (luma, labels, pts_seconds)
+        if min(luma.shape) < LEAST_PX or min(luma.shape) * NARROWEST < max(luma.shape):  # OpenCV's flow may crash
+            raise ConfigError(
+                f"flow: got {luma.shape[1]}x{luma.shape[0]}; expected {LEAST_PX} px a side or more, and sides of at "
+                f"most 1:{NARROWEST}. Take a larger video."
+            )
+        before, self._before = self._before, (np.ascontiguousarray(luma), labels, pts_seconds)
         if before is None or before[0].shape != luma.shape or pts_seconds <= before[2]:
             return
-        unchanged, flipped = self._compare(before[0], luma, before[1], labels)
+        unchanged, flipped = self._compare(before[0], self._before[0], before[1], labels)
         self.flips += int((flipped & unchanged).sum())
         self.pixel_seconds += float(unchanged.sum()) * (pts_seconds - before[2])
         self.unchanged_share.append(float(unchanged.mean()))
@@ -339,15 +352,18 @@ class TemporalStability:
         height, width = luma.shape
         x = np.arange(width, dtype=np.float32)[None, :] + back[..., 0]
         y = np.arange(height, dtype=np.float32)[:, None] + back[..., 1]
-        came_from = cv2.remap(_smooth(luma_before), x, y, cv2.INTER_LINEAR)
-        same_luma = np.abs(_smooth(luma) - np.asarray(came_from)) <= STILL_LEVELS
+        smooth, smooth_before = _smooth(luma), _smooth(luma_before)
+        came_from = cv2.remap(smooth_before, x, y, cv2.INTER_LINEAR)
+        same_luma = np.abs(smooth - np.asarray(came_from)) <= STILL_LEVELS
         returned = np.hypot(*np.moveaxis(back + np.asarray(cv2.remap(forth, x, y, cv2.INTER_LINEAR)), 2, 0))
         inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
-        unchanged = inside & same_luma & (returned <= RETURN_PX)
-        moving = np.hypot(back[..., 0], back[..., 1]) > STILL_PX
-        columns = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
-        rows = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
-        return unchanged, _differs(labels, labels_before, rows, columns, moving)
+        carried = inside & same_luma & (returned <= RETURN_PX)
+        still = np.abs(smooth - smooth_before) <= STILL_LEVELS  # flow gets lost where there is nothing to hold on to
+        moving = carried & (np.hypot(back[..., 0], back[..., 1]) > STILL_PX)
+        down = np.where(moving, np.rint(y), np.arange(height)[:, None]).clip(0, height - 1)
+        right = np.where(moving, np.rint(x), np.arange(width)[None, :]).clip(0, width - 1)
+        rows, columns = down.astype(np.intp), right.astype(np.intp)
+        return carried | still, _differs(labels, labels_before, rows, columns, moving)
 
     def _flow_between(self, start: UInt8Array, end: UInt8Array) -> FloatArray:
         """Return where each pixel of `start` has gone in `end`, float32 [H, W, 2], x and y in pixels."""

@@ -231,6 +231,17 @@ def test_labels_that_move_with_the_picture_do_not_flip_and_labels_that_stay_behi
     assert left_behind.flips_per_pixel_second() > 10 * max(carried.flips_per_pixel_second(), 0.01)
 
 
+@pytest.mark.parametrize("size", [(40, 60), (60, 640)])
+def test_pictures_on_which_the_flow_may_crash_are_refused(size):
+    with pytest.raises(ConfigError, match="larger video"):
+        flips([np.zeros(size, np.uint8)], [np.zeros(size, np.uint8)])
+
+
+def test_rows_that_are_not_contiguous_are_taken():
+    wide = textured(size=(120, 320))
+    assert flips([wide[:, ::2]] * 2, [np.zeros((120, 160), np.uint8)] * 2).flips == 0
+
+
 def test_where_the_picture_changes_labels_may():
     lumas = [textured(seed) for seed in range(4)]
     labels = [np.full((120, 160), seed % 2, np.uint8) for seed in range(4)]

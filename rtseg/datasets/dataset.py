@@ -139,8 +139,13 @@ def binary_reader(pair: Pair) -> UInt8Array:
 
 
 def alpha_reader(pair: Pair) -> FloatArray:
-    """Return a matte of 8 or 16 bits as float32 [H, W], 0..1; of an RGBA file its alpha."""
+    """Return a matte of 8 or 16 bits as float32 [H, W], 0..1; of an RGBA file its alpha. Raises SourceError."""
     plane = _plane(pair)
+    if plane.max(initial=0) == 1:
+        raise SourceError(
+            f"labels {pair.label_path}: got a mask of 0 and 1; expected a matte up to {np.iinfo(plane.dtype).max}. "
+            "Choose taxonomy person."
+        )
     return plane.astype(np.float32) / np.float32(np.iinfo(plane.dtype).max)
 
 

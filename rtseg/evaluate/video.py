@@ -92,7 +92,7 @@ def _protocol(segmenter: Segmenter, name: str, count: int, size_wh: tuple[int, i
         "frames": count,
         "scored_at": f"{size_wh[0]}x{size_wh[1]}",
         "resize_rule": f"masks at frame size, then by nearest to at most {MOST_PX} px",
-        "unchanged": f"optical flow (DIS) there and back within {RETURN_PX} px, luma within {STILL_LEVELS} levels",
+        "unchanged": f"luma within {STILL_LEVELS} levels, in place or along optical flow (DIS, back to {RETURN_PX} px)",
         "flip": f"another label than there before; from {STILL_PX} px of motion on, than any of the nine around there",
         **model_facts(segmenter),
     }
