@@ -86,7 +86,7 @@ def card_text(
         "", "[classes]", _array("names", facts["names"]), _array("palette", facts["palette"]),
         "", "[defaults]", f"effect = {quoted(facts['effect'])}",
         "", "[training]", f'recipe = "engines/train_{kind}.py"', f"date = {quoted(date)}",
-        f"samples_seen = {images}", f"cpu_minutes = {minutes:.0f}", "sources = [",
+        f"samples_seen = {images}", f"minutes_on_one_busy_core = {minutes:.0f}", "sources = [",
         *(f"  {{ name = {quoted(n)}, pairs = {p}, licence = {quoted(c)} }}," for n, p, c in sources), "]",
         "", "[scores]", *(f"{key} = {_value(value)}" for key, value in scores.items()),
     ]  # fmt: skip

@@ -136,12 +136,19 @@ def _mad(predict: Predict) -> float:
     return round(float(np.mean(errors)), 5)
 
 
-def card_scores(found: dict[str, Any], through: str) -> dict[str, Any]:
+def card_scores(kind: str, found: dict[str, Any], through: str) -> dict[str, Any]:
     """Return the numbers flat, as the card keeps them, with the protocol."""
     flat = {f"{part}_{key}": v for part, each in found.items() for key, v in each.items() if key != "classes"}
+    own = (
+        "mIoU over the classes present; CamVid val: 101 pictures at 480x360, 11 classes, void ignored; IDD-Lite: the "
+        "hashed tenth at 320x227, 7 classes, 255 ignored"
+        if kind == "street"
+        else "person where alpha > 0.5; portraits and fashion: the hashed tenths; mattes: 20 pictures, MAD over 0..1; "
+        "DAVIS: mean over 5 sequences"
+    )
     flat["protocol"] = (
-        f"through {through}; IoU from pixels pooled over a set, mIoU over classes present; CamVid val 101 pictures at "
-        "480x360, void ignored; hashed tenths in engines/splits; DAVIS: mean over 5 sequences; synthetic at 960x540"
+        f"through {through} at its defaults; IoU from pixels pooled over a set; {own}; synthetic at 960x540: 40 frames "
+        "of seed 0 (every third of the first four seconds at 30 fps) and one frame each of 20 seeds never trained on"
     )
     return flat
 
@@ -160,7 +167,7 @@ def main() -> None:
     found = (street_scores if options.kind == "street" else person_scores)(predict)
     print(json.dumps(found, indent=1))
     if options.card:
-        options.card.write_text(json.dumps(card_scores(found, options.through)))
+        options.card.write_text(json.dumps(card_scores(options.kind, found, options.through)))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ from rtseg.models.nets import BiSeNetV2
 
 INPUT_WH = (512, 256)
 SHARES = {"camvid": 0.27, "idd_lite": 0.29, "unlabelled": 0.06, "synthetic": 0.38}
+# At the full input size the samples come nearer to what the engine will see: thin things are won or lost there.
+FULL_SIZE_SHARES = {"camvid": 0.23, "idd_lite": 0.22, "unlabelled": 0.03, "synthetic": 0.52}
+FULL_SIZE_RANGES = WarpRange(smallest_crop=0.6, stretch=0.1, rotation_degrees=2.0, whole_share=0.4)
 RANGES = WarpRange(smallest_crop=0.4, stretch=0.18, rotation_degrees=3.0, whole_share=0.25)
 Set = list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
 
@@ -85,14 +88,15 @@ class StreetSamples:
     def __init__(self, sets: dict[str, Set]) -> None:
         self._sets = sets
         self._names = list(sets)
-        shares = np.array([SHARES[name] for name in self._names])
-        self._shares = shares / shares.sum()
 
     def __call__(self, size_wh: tuple[int, int], rng: np.random.Generator) -> Sample:
         """Return rgb uint8 [H, W, 3] and target ids uint8 [H, W]."""
-        pairs = self._sets[self._names[rng.choice(len(self._names), p=self._shares)]]
+        full = size_wh == INPUT_WH
+        shares = np.array([(FULL_SIZE_SHARES if full else SHARES)[name] for name in self._names])
+        pairs = self._sets[self._names[rng.choice(len(self._names), p=shares / shares.sum())]]
         rgb, ids = pairs[rng.integers(len(pairs))]
-        matrix = random_warp((rgb.shape[1], rgb.shape[0]), size_wh, RANGES, rng)
+        ranges = FULL_SIZE_RANGES if full else RANGES
+        matrix = random_warp((rgb.shape[1], rgb.shape[0]), size_wh, ranges, rng)
         seen, targets = warp(np.asarray(rgb), np.asarray(ids), matrix, size_wh, IGNORED, soft=False)
         if rng.random() < 0.12:
             seen = darker(seen, rng)
@@ -155,12 +159,13 @@ def main() -> None:
     """Train."""
     parser = arguments(__doc__ or "", default_minutes=60)
     parser.add_argument("--teacher", type=Path, help="folder written by teacher.py")
+    parser.add_argument("--full-size-from", type=float, default=0.62, help="share of the time at which it begins")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
-    phases = [(0.0, (256, 128), 16), (0.3, (384, 192), 12), (0.62, INPUT_WH, 8)]
-    plan = Plan(options.minutes, phases, peak_rate=2e-3, seed=options.seed)
+    phases = [(0.0, (256, 128), 16), (0.3, (384, 192), 12), (options.full_size_from, INPUT_WH, 8)]
+    plan = Plan(options.minutes, phases, peak_rate=3e-3, ema_steps=240, seed=options.seed)
     samples = StreetSamples(all_sets(options.teacher, options.synthetic))
     loss = StreetLoss(frequency_weights(samples.counts()))
     run = begin(build(), plan, options.folder, options.resume, options.warm)
