@@ -17,7 +17,9 @@ TAXONOMY_HELP = (
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="Bundle name, bundle folder or .onnx file.", metavar="MODEL")],
+    model: Annotated[
+        str, typer.Argument(help="Bundle name, bundle folder or .onnx file; a+b averages several.", metavar="MODEL")
+    ],
     source: Annotated[str, typer.Argument(help=DATA_HELP, metavar="DATA")],
     taxonomy: Annotated[str, typer.Option("-t", "--taxonomy", help=TAXONOMY_HELP)],
     layout: Annotated[
@@ -40,6 +42,9 @@ def command(
     calibration: Annotated[
         bool, typer.Option("--calibration", help="Also the calibration error of class labels; costs time.")
     ] = False,
+    tta: Annotated[
+        str | None, typer.Option(metavar="VIEWS", help="Average over views of each picture: flip, scale or flip,scale.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="auto, openvino or fake.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16 or int8.")] = "auto",
     json_path: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
@@ -67,6 +72,7 @@ def command(
         calibration=calibration,
         backend=backend,
         precision=precision,
+        tta=tuple(view.strip() for view in tta.split(",")) if tta else (),
         json_path=json_path,
         model_options=tuple(model_option or ()),
         quiet=quiet,

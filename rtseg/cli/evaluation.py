@@ -16,10 +16,14 @@ from rtseg.cli.model_options import read_model_options
 from rtseg.cli.running import key_values
 from rtseg.datasets import Dataset, Taxonomy, load_taxonomy, open_dataset
 from rtseg.errors import ConfigError, SinkError
+from rtseg.evaluate.ensemble import Ensemble
 from rtseg.evaluate.pictures import PictureReport, check_mapping, score_pictures
+from rtseg.evaluate.protocol import model_facts
 from rtseg.evaluate.sequences import SequencesReport, sequence_folders
 from rtseg.evaluate.text import picture_text, sequences_text, video_text
 from rtseg.evaluate.video import VideoReport, score_video
+from rtseg.models.bundle import load_bundle
+from rtseg.models.options import CardOptions
 from rtseg.segmenter import Segmenter, load
 from rtseg.sources import open_source
 
@@ -45,6 +49,7 @@ class EvalRequest:
     calibration: bool
     backend: str
     precision: str
+    tta: tuple[str, ...]
     json_path: Path | None
     model_options: tuple[str, ...]
     quiet: bool
@@ -61,13 +66,13 @@ def evaluate(request: EvalRequest) -> str:
         raise ConfigError(f"--json: got {path}; expected a file in a folder that exists. Make the folder first.")
     taxonomy = None if request.taxonomy == NO_TAXONOMY else load_taxonomy(request.taxonomy)
     sets = {} if taxonomy is None else _datasets(request, taxonomy)
-    with _loaded(request) as segmenter, _progress(quiet=request.quiet) as step:
+    with _loaded(request) as model, _progress(quiet=request.quiet) as step:
         report: Report
         if taxonomy is None:
-            report = _video(request, segmenter, step)
+            report = _video(request, model, step)
         else:
-            check_mapping(segmenter.classes, taxonomy)
-            reports = {name: _pictures(request, segmenter, one, step) for name, one in sets.items()}
+            check_mapping(model.classes, taxonomy)
+            reports = {name: _pictures(request, model, one, step) for name, one in sets.items()}
             report = SequencesReport(reports) if request.sequences else next(iter(reports.values()))
     _write(path, report)
     return _text(report)
@@ -105,9 +110,14 @@ def read_names(spec: str) -> list[str]:
 
 
 @contextmanager
-def _loaded(request: EvalRequest) -> Iterator[Segmenter]:
+def _loaded(request: EvalRequest) -> Iterator[Segmenter | Ensemble]:
     """Load the model at its defaults; scores only where they are asked for, because they cost time."""
     options = read_model_options(key_values(request.model_options, what="--model-option"))
+    names = [request.model] if Path(request.model).exists() else request.model.split("+")
+    if len(names) > 1 or request.tta:
+        _check_plain(request)
+        yield Ensemble([load_bundle(name, options=CardOptions(**options)) for name in names], tta=request.tta)
+        return
     with load(
         request.model,
         backend=request.backend,
@@ -118,11 +128,23 @@ def _loaded(request: EvalRequest) -> Iterator[Segmenter]:
         yield segmenter
 
 
-def _pictures(request: EvalRequest, segmenter: Segmenter, dataset: Dataset, step: Step) -> PictureReport:
-    return score_pictures(segmenter, dataset, size=request.size, on_picture=step)
+def _check_plain(request: EvalRequest) -> None:
+    """Raise ConfigError for a backend or a precision that an average does not run in."""
+    if request.backend not in ("auto", "openvino") or request.precision not in ("auto", "fp32"):
+        raise ConfigError(
+            f"average of models or views: got backend {request.backend}, precision {request.precision}; expected "
+            "openvino and fp32. Leave both out."
+        )
 
 
-def _video(request: EvalRequest, segmenter: Segmenter, step: Step) -> VideoReport:
+def _pictures(request: EvalRequest, model: Segmenter | Ensemble, dataset: Dataset, step: Step) -> PictureReport:
+    facts = model.facts() if isinstance(model, Ensemble) else model_facts(model)
+    return score_pictures(model, dataset, facts=facts, size=request.size, on_picture=step)
+
+
+def _video(request: EvalRequest, segmenter: Segmenter | Ensemble, step: Step) -> VideoReport:
+    if isinstance(segmenter, Ensemble):
+        raise ConfigError("--taxonomy none: got an average of models or views; expected one model. Drop + and --tta.")
     if request.sequences or request.names or request.split or request.layout != "auto":
         raise ConfigError(
             "--taxonomy none: got options of labelled sets; expected a video alone. Drop --sequences, --list, --split "

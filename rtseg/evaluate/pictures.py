@@ -1,4 +1,4 @@
-"""Score a segmenter on labelled pictures.
+"""Score a model on labelled pictures.
 
 Note [Scoring rule]
     `segmenter(rgb)` as it was loaded; its labels, at the size of the true ones, go through the taxonomy; pixels are
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -21,9 +21,8 @@ from rtseg import metrics
 from rtseg.datasets import Dataset, Sample, Taxonomy, map_labels
 from rtseg.datasets.taxonomy import OTHER
 from rtseg.errors import ConfigError, SourceError
-from rtseg.evaluate.protocol import model_facts
+from rtseg.evaluate.protocol import Model
 from rtseg.geometry import resize_labels, resize_linear
-from rtseg.segmenter import Segmenter
 from rtseg.types import FloatArray, Segmentation, UInt8Array
 
 Size = Literal["label", "network"]
@@ -85,13 +84,19 @@ def plain(scores: dict[str, float]) -> dict[str, float | None]:
 
 
 def score_pictures(
-    segmenter: Segmenter, dataset: Dataset, *, size: str = "label", on_picture: OnPicture | None = None
+    model: Model,
+    dataset: Dataset,
+    *,
+    facts: Mapping[str, Any],
+    size: str = "label",
+    on_picture: OnPicture | None = None,
 ) -> PictureReport:
-    """Score a segmenter on a labelled set. See Note [Scoring rule].
+    """Score a model on a labelled set. See Note [Scoring rule].
 
     Args:
-        segmenter: the model; loaded with scores, the calibration error of its class labels is taken as well.
+        model: a segmenter or an ensemble; where it gives scores, their calibration error is taken as well.
         dataset: the pictures.
+        facts: what the protocol is to say of the model: `model_facts(segmenter)`, `ensemble.facts()`.
         size: "label" scores at the size of the true labels, "network" at that of the network.
         on_picture: told after each picture.
 
@@ -103,13 +108,13 @@ def score_pictures(
         raise ConfigError(f"size: got {size!r}; expected label or network. Use label.")
     if not len(dataset):
         raise SourceError(f"dataset {dataset.name}: got no picture; expected at least one. Check split and list.")
-    check_mapping(segmenter.classes, dataset.taxonomy)
-    tally = _Tally(segmenter, dataset.taxonomy, size)
+    check_mapping(model.classes, dataset.taxonomy)
+    tally = _Tally(model, dataset.taxonomy, size)
     for index, sample in enumerate(dataset):
         tally.add(sample)
         if on_picture is not None:
             on_picture(index + 1, len(dataset))
-    return tally.report(dataset)
+    return tally.report(dataset, facts)
 
 
 def check_mapping(model_classes: Sequence[str], taxonomy: Taxonomy) -> None:
@@ -124,8 +129,8 @@ def check_mapping(model_classes: Sequence[str], taxonomy: Taxonomy) -> None:
 class _Tally:
     """Sums over the pictures of a set."""
 
-    def __init__(self, segmenter: Segmenter, taxonomy: Taxonomy, size: str) -> None:
-        self._segmenter, self._taxonomy, self._size = segmenter, taxonomy, size
+    def __init__(self, model: Model, taxonomy: Taxonomy, size: str) -> None:
+        self._model, self._taxonomy, self._size = model, taxonomy, size
         count = len(taxonomy.classes)
         self._confusion = metrics.ConfusionMatrix(count)
         self._boundary = metrics.BoundaryScore(count)
@@ -137,7 +142,7 @@ class _Tally:
     def add(self, sample: Sample) -> None:
         """Segment and count one picture."""
         started_ns = time.perf_counter_ns()
-        result = self._segmenter(sample.rgb)
+        result = self._model(sample.rgb)
         _ = result.labels  # the mask at frame size belongs to the call: computed once, kept
         self._call_ns.append(time.perf_counter_ns() - started_ns)
         truth, alpha = sample.labels, sample.alpha
@@ -149,7 +154,7 @@ class _Tally:
         self._count(result, truth, alpha)
 
     def _count(self, result: Segmentation, truth: UInt8Array, alpha: FloatArray | None) -> None:
-        labels = map_labels(result.labels, self._segmenter.classes, self._taxonomy)
+        labels = map_labels(result.labels, self._model.classes, self._taxonomy)
         self._confusion.add(truth, labels)
         self._boundary.add(truth, labels)
         confidence = _confidence(result)
@@ -160,7 +165,7 @@ class _Tally:
             found = result.alpha if result.alpha is not None else (labels == 1).astype(np.float32)
             self._mattes.add(found, alpha)
 
-    def report(self, dataset: Dataset) -> PictureReport:
+    def report(self, dataset: Dataset, facts: Mapping[str, Any]) -> PictureReport:
         """Return the scores with their protocol."""
         call_ms = np.array(self._call_ns) / 1e6
         iou = metrics.iou_by_class(self._confusion.counts)
@@ -171,7 +176,7 @@ class _Tally:
             totals=totals,
             headline={n: float(iou[self._taxonomy.classes.index(n)]) for n in names} or {"miou": totals["miou"]},
             call_ms={"median": float(np.median(call_ms)), "p90": float(np.quantile(call_ms, 0.9))},
-            protocol=self._protocol(dataset),
+            protocol={**self._protocol(dataset), **facts},
         )
 
     def _totals(self) -> dict[str, float]:
@@ -201,7 +206,7 @@ class _Tally:
         )
 
     def _protocol(self, dataset: Dataset) -> dict[str, Any]:
-        taxonomy, classes = self._taxonomy, self._segmenter.classes
+        taxonomy, classes = self._taxonomy, self._model.classes
         sizes = sorted(self._sizes_wh)
         return {
             "dataset": dataset.name,
@@ -217,7 +222,6 @@ class _Tally:
             "pooling": "IoU and accuracy from pixels pooled over the set; means over the classes of the truth; "
             "mad, mse and gradient as means over pictures",
             "boundary_tolerance": f"{metrics.BOUNDARY_SHARE:.2%} of the diagonal",
-            **model_facts(self._segmenter),
         }
 
 

@@ -1,11 +1,23 @@
-"""What of a loaded model belongs into every report."""
+"""What is scored, and what of it belongs into every report."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from rtseg.segmenter import Segmenter
 from rtseg.stats import machine_facts
+from rtseg.types import Segmentation, UInt8Array
+
+
+class Model(Protocol):
+    """What can be scored on pictures: a segmenter, an ensemble."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; the index is the label."""
+
+    def __call__(self, rgb: UInt8Array, /) -> Segmentation:
+        """Return the segmentation of one picture, rgb uint8 [H, W, 3]."""
 
 
 def model_facts(segmenter: Segmenter) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def protocol_lines(protocol: Mapping[str, Any]) -> Iterator[str]:
     """Yield the protocol, a fact a line."""
     yield "protocol"
     for key, value in protocol.items():
-        if key not in _LEFT_OUT and value not in ({}, ""):
+        if key not in _LEFT_OUT and value not in ({}, [], ""):
             yield f"  {key.replace('_', ' '):<19} {_words(key, value)}"
 
 

@@ -52,6 +52,14 @@ def test_sequences_are_scored_each_and_their_mean(tmp_path, capsys):
     assert set(report["sequences"]) == {"walk", "run"}
 
 
+def test_models_and_views_are_averaged(tmp_path, capsys):
+    data = str(person_set(tmp_path / "set", 1))
+    assert main(["eval", "person+person", data, "-t", "person", "--tta", "flip"]) == 0
+    shown = capsys.readouterr().out
+    assert "person+person" in shown
+    assert "flip" in shown
+
+
 def test_a_video_is_scored_for_calm(clip, tmp_path, capsys):
     found = tmp_path / "calm.json"
     words = ["eval", "person", str(clip), "--taxonomy", "none", "--limit", "6", "--json", str(found), *FAKE]
@@ -78,6 +86,8 @@ def test_a_video_is_scored_for_calm(clip, tmp_path, capsys):
         (["person", "set", "-t", "person", "--sequences"], 1, "images/"),
         (["person", "set", "-t", "matte", "--layout", "folder"], 2, "alpha"),
         (["person", "synthetic:desk", "-t", "none", "--split", "val"], 2, "--split"),
+        (["person+person", "set", "-t", "person"], 2, "openvino and fp32"),
+        (["person", "set", "-t", "person", "--tta", "flip", "--precision", "int8"], 2, "openvino and fp32"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_an_exit_code(words, code, telling, tmp_path, monkeypatch, capsys):

@@ -8,9 +8,14 @@ import pytest
 import rtseg
 from rtseg.datasets import load_taxonomy, open_dataset
 from rtseg.errors import ConfigError, SourceError
-from rtseg.evaluate.pictures import score_pictures
+from rtseg.evaluate.pictures import score_pictures as score_model
+from rtseg.evaluate.protocol import model_facts
 from rtseg.evaluate.text import picture_text
 from tests.evaluate.parts import add_sample, person_set, red_picture
+
+
+def score_pictures(segmenter, dataset, **options):
+    return score_model(segmenter, dataset, facts=model_facts(segmenter), **options)
 
 
 @pytest.fixture
