@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from rtseg.errors import RtsegError
+from rtseg.errors import ConfigError, RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
-from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, choose_policy
+from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, check_policy, choose_policy
 from rtseg.pipeline.report import Progress, Reporter, run_facts
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
@@ -76,10 +76,12 @@ class Pipeline:
         on_progress: Callable[[Progress], None] | None = None,
         on_command: Callable[[Pipeline, str], None] | None = None,
     ) -> None:
+        check_policy(policy)
         self.stats = Stats()
         self._source = source
         self._segmenter = segmenter
         self._sinks = tuple(sinks)
+        self._sink_stages = _stage_names(self._sinks)
         self._asked_policy = policy
         self._max_frames = max_frames
         self._on_command = on_command
@@ -99,11 +101,12 @@ class Pipeline:
         Raises:
             RtsegError: the first failure of any stage, with stage and frame index. The sinks have kept what they had.
         """
+        self._begin()
         place = Place("open")
         take_one_thread()
         try:
             self._open(place)
-            for item in self._segmented:
+            for item in self._segmented if not self._stopped else ():
                 self._deliver(item, place)
                 if self._stopped or any(sink.wants_stop for sink in self._sinks):
                     self.stop()
@@ -128,6 +131,7 @@ class Pipeline:
         Raises:
             RtsegError: the first failure of any stage, with stage and frame index.
         """
+        self._begin()
         place = Place("open")
         take_one_thread()
         try:
@@ -177,8 +181,12 @@ class Pipeline:
 
     # ---- opening ----------------------------------------------------------------------------------------------
 
-    def _open(self, place: Place) -> None:
+    def _begin(self) -> None:
+        if self._started_ns:
+            raise ConfigError("pipeline: got a second run; expected one a pipeline. Make a new pipeline.")
         self._started_ns = time.monotonic_ns()
+
+    def _open(self, place: Place) -> None:
         with place.at("open source", None):
             self._source.open()
         info = self._source.info
@@ -333,11 +341,11 @@ class Pipeline:
             composited = self._composite(item)
         self.stats.stage("render").add(watch.lap())
         self.stats.latency.add(time.monotonic_ns() - frame.captured_ns)
-        for sink in self._sinks:
-            with place.at(f"sink {sink.name}", frame.frame_index):
+        for sink, stage in zip(self._sinks, self._sink_stages, strict=True):
+            with place.at(stage, frame.frame_index):
                 watch.lap()
                 sink.write(composited, item.result)
-                self.stats.stage(f"sink {sink.name}").add(watch.lap())
+                self.stats.stage(stage).add(watch.lap())
                 self._obey(sink)
         self.stats.frames.written += 1
         self._reporter.count_output(frame)
@@ -411,3 +419,14 @@ class Pipeline:
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
         give_back_threads()
         release_freed_memory()
+
+
+def _stage_names(sinks: Sequence[Sink]) -> tuple[str, ...]:
+    """Return "sink NAME" of each sink, numbered where two have the same name."""
+    names = [sink.name for sink in sinks]
+    counts = dict.fromkeys(names, 0)
+    found = []
+    for name in names:
+        counts[name] += 1
+        found.append(f"sink {name}" if names.count(name) == 1 else f"sink {name} {counts[name]}")
+    return tuple(found)

@@ -16,6 +16,12 @@ DROP_CAUSE: Final = "newer_frame"
 """Cause under which `freshest` counts a frame that was dropped because a newer one had arrived."""
 
 
+def check_policy(asked: str | None) -> None:
+    """Raise ConfigError where a policy is asked for that is none."""
+    if asked is not None and asked not in get_args(Policy):
+        raise ConfigError(f"policy: got {asked!r}; expected every or freshest. Choose one of them.")
+
+
 def choose_policy(asked: str | None, info: SourceInfo) -> tuple[Policy, str]:
     """Return the policy and the reason for it: the one asked for, else by the kind of source.
 
@@ -25,8 +31,7 @@ def choose_policy(asked: str | None, info: SourceInfo) -> tuple[Policy, str]:
     for policy in get_args(Policy):
         if asked == policy:
             return policy, "asked for"
-    if asked is not None:
-        raise ConfigError(f"policy: got {asked!r}; expected every or freshest. Choose one of them.")
+    check_policy(asked)
     if info.live:
         return "freshest", f"a live source ({info.kind}): old frames are dropped rather than queued"
     return "every", f"a finite source ({info.kind}): no frame is dropped"

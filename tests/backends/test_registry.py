@@ -32,7 +32,7 @@ def test_planned_backends_are_known_and_refused(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"got 'onnxruntime'; expected one of auto, openvino, tensorrt, torch"):
+    with pytest.raises(ConfigError, match=r"got 'onnxruntime'; expected one of auto, openvino, fake, tensorrt, torch"):
         registry.create_backend("onnxruntime")
 
 

@@ -179,10 +179,29 @@ def test_every_on_the_same_live_source_drops_nothing():
     assert sink.indices == list(range(60))
 
 
-def test_an_unknown_policy_fails():
-    pipeline, _ = run(policy="newest")
+def test_an_unknown_policy_fails_at_once():
     with pytest.raises(ConfigError, match="every or freshest"):
+        run(policy="newest")
+
+
+def test_a_second_run_fails():
+    pipeline, (sink,) = run()
+    pipeline.run()
+    with pytest.raises(ConfigError, match="second run"):
         pipeline.run()
+    assert sink.indices == list(range(COUNT))
+
+
+def test_a_stop_before_the_run_delivers_nothing():
+    pipeline, (sink,) = run(CountingSource(1000))
+    pipeline.stop()
+    assert pipeline.run().frames.written == 0
+    assert (sink.indices, sink.closed) == ([], 1)
+
+
+def test_two_sinks_of_one_kind_are_told_apart():
+    pipeline, _ = run(sinks=[CountingSink(), CountingSink()])
+    assert {"sink counting 1", "sink counting 2"} <= set(pipeline.run().stages)
 
 
 def test_results_can_be_left_early_without_leaving_threads():

@@ -116,10 +116,10 @@ def frames_alive_after(look: Callable[[av.VideoFrame], object]) -> int:
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        before = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
         for _ in range(30):
             look(patch_frame("yuv420p", "bt709", full_range=False))
-        return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) - before
+        return sum(type(thing) is av.VideoFrame for thing in gc.get_objects()) - before
     finally:
         gc.enable()
         gc.collect()
