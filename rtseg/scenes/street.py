@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from rtseg.cityscapes import CITYSCAPES
 from rtseg.scenes.canvas import Canvas
 from rtseg.scenes.inputs import checked_seed, checked_size, checked_time
 from rtseg.scenes.sensor import Sensor
@@ -25,10 +26,7 @@ class StreetScene:
     Threading: an instance keeps no state between pictures; several threads may render.
     """
 
-    classes: tuple[str, ...] = (
-        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
-        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-    )  # fmt: skip
+    classes: tuple[str, ...] = tuple(CITYSCAPES)
 
     def __init__(self, *, size_wh: tuple[int, int] = (960, 540), seed: int = 0) -> None:
         """Build the street of a seed.
