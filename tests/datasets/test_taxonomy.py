@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtseg.cityscapes import CITYSCAPES
 from rtseg.datasets import list_taxonomies, load_taxonomy, map_labels
 from rtseg.datasets.taxonomy import OTHER
 from rtseg.errors import ConfigError
-from rtseg.models.presets import CITYSCAPES
 
 STREET = tuple(CITYSCAPES)
 RULES = {

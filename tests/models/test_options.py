@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from rtseg.cityscapes import CITYSCAPES
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import load_bundle
 from rtseg.models.options import CardOptions, derived_output_layout
-from rtseg.models.presets import CITYSCAPES, generated_palette
+from rtseg.models.presets import generated_palette
 
 PLAIN = {"channel_order": "RGB", "scale": 1 / 255, "mean": (0, 0, 0), "std": (1, 1, 1)}
 
