@@ -21,7 +21,7 @@ from rtseg.errors import SinkError
 from rtseg.sinks import placing
 from rtseg.sinks.audio import AudioTrack
 from rtseg.sinks.base import Sink, StreamFormat, is_same_file
-from rtseg.sinks.clock import GUESSED_RATE, OutputClock, tick_seconds_of
+from rtseg.sinks.clock import GUESSED_RATE, DecodeTimes, OutputClock, tick_seconds_of
 from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
 from rtseg.sinks.painter import FramePainter, tag_colours
 from rtseg.types import Frame, Segmentation
@@ -69,6 +69,7 @@ class FileSink(Sink):
         self._painter: FramePainter | None = None
         self._clock = OutputClock(Fraction(1, 1000), start_seconds=0.0, frame_rate=None)
         self._stream: StreamFormat | None = None
+        self._decode_times = DecodeTimes(frame_ticks=1)
         self._durations: dict[int, int] = {}
         self._written = 0
         self._ended = False
@@ -119,6 +120,7 @@ class FileSink(Sink):
             start_seconds=stream.start_seconds,
             frame_rate=stream.frame_rate,
         )
+        self._decode_times = DecodeTimes(frame_ticks=self._clock.frame_ticks)
         self._painter = FramePainter(
             size_wh=stream.size_wh,
             pixel_format=plan.pixel_format,
@@ -216,11 +218,14 @@ class FileSink(Sink):
                 end_seconds=self._stream.end_seconds,
             )
 
-    def _mux_video(self, packet: av.Packet[Any]) -> None:
+    def _mux_video(self, packet: av.Packet[Any], *, last: bool = False) -> None:
         if self._container is None or self._video is None:
             return
         packet.stream = self._video
         packet.duration = self._durations.pop(packet.pts or 0, 0)
+        self._decode_times.mend_first(packet)
+        if last:
+            self._decode_times.mend_last(packet, self._clock.end_ticks)
         if self._audio is not None and packet.dts is not None:
             self._audio.advance(self._container, float(packet.dts * self._clock.tick_seconds))
         try:
@@ -236,8 +241,9 @@ class FileSink(Sink):
         try:
             with self._disk_errors():
                 if self._written and self._container is not None:
-                    for packet in self._encoder.encode(None):
-                        self._mux_video(packet)
+                    rest = self._encoder.encode(None)
+                    for index, packet in enumerate(rest, start=1):
+                        self._mux_video(packet, last=index == len(rest))
                     if self._audio is not None:
                         self._audio.finish(self._container, self._clock.end_seconds, cut=cut)
         finally:

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import struct
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -90,6 +91,34 @@ def test_a_frame_without_rate_lasts_as_long_as_the_one_before(tmp_path, tools):
     out = tmp_path / "out.mp4"
     tools.write_all(FileSink(out), tools.stream_format(frame_rate=None), [0, 2560, 5120])
     assert tools.read_back(out).duration_seconds == pytest.approx(0.6, abs=0.002)
+
+
+GAPS_MS = {
+    "at the end": [0, 40, 80, 580, 1080, 2080, 3060],
+    "at the end, last frame out of order": [0, 40, 80, 600, 1100, 1600, 2100, 3060],
+    "at the beginning": [0, 1000, 2000, 2500, *range(2540, 3900, 40)],
+    "none": list(range(0, 960, 40)),
+}
+
+
+@pytest.mark.parametrize("gaps", GAPS_MS)
+@pytest.mark.parametrize("frame_rate", [None, Fraction(25), Fraction(7)])
+@pytest.mark.parametrize(("ext", "codec"), [("mp4", "h264"), ("mov", "h265"), ("mp4", "vp9"), ("mkv", "h264")])
+def test_gaps_between_reordered_frames_do_not_change_the_length(tmp_path, tools, ext, codec, frame_rate, gaps):
+    ptss = GAPS_MS[gaps]
+    out = tmp_path / f"out.{ext}"
+    stream = tools.stream_format((64, 64), time_base=Fraction(1, 1000), frame_rate=frame_rate)
+    tools.write_all(FileSink(out, codec=codec), stream, ptss)
+    read = tools.read_back(out)
+    last_frame_ms = float(1000 / frame_rate) if frame_rate else ptss[-1] - ptss[-2]
+    length = pytest.approx((ptss[-1] + last_frame_ms) / 1000, abs=0.002)
+    assert read.duration_seconds == length
+    assert read.seconds == [Fraction(pts, 1000) for pts in ptss]
+    if ext != "mkv":
+        content = out.read_bytes()
+        header = content.index(b"mvhd") + 4  # of version 0: flags, two dates, ticks a second, ticks
+        ticks_a_second, ticks = struct.unpack(">II", content[header + 12 : header + 20])
+        assert ticks / ticks_a_second == length
 
 
 def test_times_that_do_not_rise_are_mended_and_told(tmp_path, tools):
