@@ -21,6 +21,41 @@ LUMA_WEIGHTS: Final[dict[Matrix, tuple[float, float]]] = {
 }
 """Weights of red and blue in luma; green has the rest."""
 
+# Source: ITU-T H.273 (colour primaries, transfer characteristics), by FFmpeg's names.
+PRIMARIES_CODES: Final[dict[str, int]] = {
+    "bt709": 1,
+    "bt470m": 4,
+    "bt470bg": 5,
+    "smpte170m": 6,
+    "smpte240m": 7,
+    "film": 8,
+    "bt2020": 9,
+    "smpte428": 10,
+    "smpte431": 11,
+    "smpte432": 12,
+    "ebu3213": 22,
+}
+"""Which red, green, blue and white are meant; what is not here is unknown."""
+TRANSFER_CODES: Final[dict[str, int]] = {
+    "bt709": 1,
+    "bt470m": 4,
+    "bt470bg": 5,
+    "smpte170m": 6,
+    "smpte240m": 7,
+    "linear": 8,
+    "log100": 9,
+    "log316": 10,
+    "iec61966-2-4": 11,
+    "bt1361e": 12,
+    "iec61966-2-1": 13,
+    "bt2020-10": 14,
+    "bt2020-12": 15,
+    "smpte2084": 16,
+    "smpte428": 17,
+    "arib-std-b67": 18,
+}
+"""How light becomes numbers: "smpte2084" is PQ, "arib-std-b67" is HLG; what is not here is unknown."""
+
 
 @cache
 def yuv_to_rgb_matrix(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float64]:

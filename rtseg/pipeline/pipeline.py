@@ -225,6 +225,8 @@ class Pipeline:
             has_alpha=has_alpha(self.effects),
             matrix=info.matrix,
             full_range=info.full_range,
+            color_primaries=info.color_primaries,
+            color_transfer=info.color_transfer,
             audio_path=info.path if info.has_audio else None,
             start_seconds=info.start_seconds,
             end_seconds=info.end_seconds,

@@ -35,6 +35,10 @@ class StreamFormat:
     """Colour matrix of the source, which the sink keeps."""
     full_range: bool = False
     """Colour range of the source, which the sink keeps."""
+    color_primaries: str | None = None
+    """Colour primaries of the source, kept, a name of `color.PRIMARIES_CODES` ("bt2020"); None: unknown."""
+    color_transfer: str | None = None
+    """Transfer curve of the source, kept, a name of `color.TRANSFER_CODES` ("smpte2084"); None: unknown."""
     audio_path: Path | None = None
     """The file whose first audio stream goes along; None: no audio."""
     start_seconds: float = 0.0

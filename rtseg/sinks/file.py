@@ -23,7 +23,7 @@ from rtseg.sinks.audio import AudioTrack
 from rtseg.sinks.base import Sink, StreamFormat, is_same_file
 from rtseg.sinks.clock import GUESSED_RATE, DecodeTimes, OutputClock, tick_seconds_of
 from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
-from rtseg.sinks.painter import FramePainter, tag_colours
+from rtseg.sinks.painter import ColourTags, FramePainter
 from rtseg.types import Frame, Segmentation
 
 
@@ -113,7 +113,12 @@ class FileSink(Sink):
             has_alpha=stream.has_alpha,
             threads=self._threads,
         )
-        full_range = stream.full_range and not plan.limited_only
+        tags = ColourTags(
+            matrix=stream.matrix,
+            full_range=stream.full_range and not plan.limited_only,
+            primaries=stream.color_primaries,
+            transfer=stream.color_transfer,
+        )
         self._stream = stream
         self._clock = OutputClock(
             tick_seconds_of(stream.time_base),
@@ -121,14 +126,9 @@ class FileSink(Sink):
             frame_rate=stream.frame_rate,
         )
         self._decode_times = DecodeTimes(frame_ticks=self._clock.frame_ticks)
-        self._painter = FramePainter(
-            size_wh=stream.size_wh,
-            pixel_format=plan.pixel_format,
-            matrix=stream.matrix,
-            full_range=full_range,
-        )
+        self._painter = FramePainter(size_wh=stream.size_wh, pixel_format=plan.pixel_format, tags=tags)
         try:
-            self._open_container(plan, stream, full_range)
+            self._open_container(plan, stream, tags)
         except BaseException:
             self.abort()
             raise
@@ -192,7 +192,7 @@ class FileSink(Sink):
             raise SinkError(f"output {self.path}: got no encoder; expected open() first. Open the sink.")
         return self._video.codec_context
 
-    def _open_container(self, plan: EncoderPlan, stream: StreamFormat, full_range: bool) -> None:
+    def _open_container(self, plan: EncoderPlan, stream: StreamFormat, tags: ColourTags) -> None:
         options = {"avoid_negative_ts": "disabled"}
         if plan.muxer in ("mp4", "mov"):
             options["movie_timescale"] = str(_movie_timescale(self._clock.tick_seconds))
@@ -202,7 +202,7 @@ class FileSink(Sink):
                 str(self._temporary.absolute()), "w", format=plan.muxer, container_options=options
             )
         with self._encoder_errors(plan, stream):
-            self._video = _add_video(self._container, plan, stream, self._clock.tick_seconds, full_range=full_range)
+            self._video = _add_video(self._container, plan, stream, self._clock.tick_seconds, tags)
             self._video.codec_context.open()
         if stream.audio_path is not None:
             self._audio, notes = AudioTrack.attach(stream.audio_path, self._container)
@@ -304,8 +304,7 @@ def _add_video(
     plan: EncoderPlan,
     stream: StreamFormat,
     tick_seconds: Fraction,
-    *,
-    full_range: bool,
+    tags: ColourTags,
 ) -> VideoStream:
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings to stderr otherwise
     rate = (stream.frame_rate or GUESSED_RATE).limit_denominator(100_000)
@@ -316,7 +315,7 @@ def _add_video(
     encoder.width, encoder.height = stream.size_wh
     encoder.pix_fmt = plan.pixel_format
     encoder.thread_count = plan.thread_count
-    tag_colours(encoder, matrix=stream.matrix, full_range=full_range)
+    tags.put_on(encoder)
     if plan.codec_tag is not None:
         encoder.codec_tag = plan.codec_tag
     if plan.codec == "vp9" and plan.pixel_format == "yuva420p":

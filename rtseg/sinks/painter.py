@@ -7,6 +7,7 @@ size is fitted into the stream's size without distortion, centred, on black (tra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import av
@@ -19,23 +20,43 @@ from rtseg.types import Matrix, Picture, UInt8Array, UInt16Array, Yuv420, pictur
 
 Plane: TypeAlias = "UInt8Array | UInt16Array"
 
-# Source: ITU-T H.273 (code points of matrix coefficients, colour primaries and transfer characteristics). Where the
-# matrix does not settle primaries and transfer, they are left open, so that players guess as they did for the source.
+# Source: ITU-T H.273 (code points of matrix coefficients, colour primaries, transfer characteristics). Where neither
+# source nor matrix settles primaries and transfer, they are left open, so players guess as they did for the source.
 UNSPECIFIED: Final = 2
 MATRIX_CODES: Final[dict[Matrix, int]] = {"bt601": 6, "bt709": 1, "bt2020": 9}
-PRIMARIES_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": 9}
-TRANSFER_CODES: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": UNSPECIFIED}
+PRIMARIES_OF_MATRIX: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": 9}
+TRANSFER_OF_MATRIX: Final[dict[Matrix, int]] = {"bt601": UNSPECIFIED, "bt709": 1, "bt2020": UNSPECIFIED}
 LIMITED_RANGE, FULL_RANGE = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTags:
+    """What a stream says of its colours."""
+
+    matrix: Matrix
+    full_range: bool
+    primaries: str | None = None
+    """A name of `color.PRIMARIES_CODES`; None: what goes with the matrix."""
+    transfer: str | None = None
+    """A name of `color.TRANSFER_CODES`; None: what goes with the matrix."""
+
+    def put_on(self, target: av.VideoFrame | VideoCodecContext) -> None:
+        """Say in a frame or an encoder what its numbers mean; some encoders read the one, some the other."""
+        target.color_range = FULL_RANGE if self.full_range else LIMITED_RANGE
+        target.colorspace = MATRIX_CODES[self.matrix]
+        target.color_primaries = color.PRIMARIES_CODES.get(self.primaries or "", PRIMARIES_OF_MATRIX[self.matrix])
+        target.color_trc = color.TRANSFER_CODES.get(self.transfer or "", TRANSFER_OF_MATRIX[self.matrix])
 
 
 class FramePainter:
     """Makes the encoder's frames out of pictures; keeps nothing of them."""
 
-    def __init__(self, *, size_wh: tuple[int, int], pixel_format: str, matrix: Matrix, full_range: bool) -> None:
+    def __init__(self, *, size_wh: tuple[int, int], pixel_format: str, tags: ColourTags) -> None:
         self.size_wh = size_wh
         self.pixel_format = pixel_format
-        self.matrix = matrix
-        self.full_range = full_range
+        self.tags = tags
+        self.matrix = tags.matrix
+        self.full_range = tags.full_range
 
     def video_frame(self, picture: Picture) -> av.VideoFrame:
         """Return the picture as a frame of the encoder's format; the pixels are copied."""
@@ -43,7 +64,7 @@ class FramePainter:
         frame = av.VideoFrame(*self.size_wh, self.pixel_format)
         for target, plane in zip(frame.planes, planes, strict=True):
             _fill_plane(target, plane)
-        tag_colours(frame, matrix=self.matrix, full_range=self.full_range)
+        self.tags.put_on(frame)
         return frame
 
     def planes(self, picture: Picture) -> list[Plane]:
@@ -72,14 +93,6 @@ class FramePainter:
         ):
             return picture
         return color.to_yuv420(color.to_rgb(picture), matrix=self.matrix, full_range=self.full_range)
-
-
-def tag_colours(target: av.VideoFrame | VideoCodecContext, *, matrix: Matrix, full_range: bool) -> None:
-    """Say in a frame or an encoder what its numbers mean; some encoders read the one, some the other."""
-    target.color_range = FULL_RANGE if full_range else LIMITED_RANGE
-    target.colorspace = MATRIX_CODES[matrix]
-    target.color_primaries = PRIMARIES_CODES[matrix]
-    target.color_trc = TRANSFER_CODES[matrix]
 
 
 def fit_picture(picture: Picture, size_wh: tuple[int, int]) -> Picture:

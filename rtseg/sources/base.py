@@ -43,6 +43,10 @@ class SourceInfo:
     """Colour matrix of the stream as it will be understood."""
     full_range: bool = False
     """Colour range of the stream as it will be understood."""
+    color_primaries: str | None = None
+    """Colour primaries that the stream states, a name of `color.PRIMARIES_CODES` ("bt2020"); None: unknown."""
+    color_transfer: str | None = None
+    """Transfer curve that the stream states, a name of `color.TRANSFER_CODES` ("smpte2084"); None: unknown."""
     path: Path | None = None
     """The file itself, where there is one (a sink copies its audio from there)."""
     has_audio: bool = False

@@ -20,7 +20,7 @@ from rtseg.sources.base import Source, SourceInfo
 from rtseg.sources.camera_devices import System, find_device, list_cameras, open_device, open_error, system_of
 from rtseg.sources.camera_modes import CameraMode, check_wishes, choose_mode, list_in_words, open_options
 from rtseg.sources.options import check_rate
-from rtseg.sources.pixels import PictureReader, color_of, orientation_of
+from rtseg.sources.pixels import PictureReader, color_of, orientation_of, primaries_and_transfer_of
 from rtseg.sources.timestamps import PtsMender
 from rtseg.types import Frame
 
@@ -199,6 +199,7 @@ class CameraSource(Source):
                 "The driver chose another size: ask for that one."
             )
         matrix, full_range = color_of(first)
+        color_primaries, color_transfer = primaries_and_transfer_of(first)
         return SourceInfo(
             source_id=self._source_id,
             kind="camera",
@@ -209,5 +210,7 @@ class CameraSource(Source):
             duration_seconds=self._duration_seconds,
             matrix=matrix,
             full_range=full_range,
+            color_primaries=color_primaries,
+            color_transfer=color_transfer,
             details={"codec": stream.codec_context.name, "pixel_format": first.format.name, **options},
         )

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 from rtseg.sources.base import SourceInfo
 from rtseg.sources.decoding import VideoPass, is_cover_art
-from rtseg.sources.pixels import color_of, orientation_of
+from rtseg.sources.pixels import color_of, orientation_of, primaries_and_transfer_of
 
 MOST_BELIEVED_FPS: Final = 1000
 """A header that promises more frames a second than this is not believed."""
@@ -28,6 +28,7 @@ def describe_file(video: VideoPass, first: av.VideoFrame, *, path: Path, source_
         whole: True where the whole file is read, so that the header's frame count holds.
     """
     matrix, full_range = color_of(first)
+    color_primaries, color_transfer = primaries_and_transfer_of(first)
     is_rgb = first.format.is_rgb or first.format.has_palette  # then the range is of no planes, and nobody's wish
     frame_rate = frame_rate_of(video.stream)
     duration_seconds = _span_seconds(video)
@@ -47,6 +48,8 @@ def describe_file(video: VideoPass, first: av.VideoFrame, *, path: Path, source_
         end_seconds=video.end_seconds,
         matrix=matrix,
         full_range=full_range and not is_rgb,
+        color_primaries=color_primaries,
+        color_transfer=color_transfer,
         path=path,
         has_audio=bool(video.container.streams.audio),
         details=_details(video, first),

@@ -22,6 +22,7 @@ from av.buffer import Buffer
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from rtseg import color
 from rtseg.errors import DecodeError
 from rtseg.sources.orientation import UPRIGHT, Orientation, orientation_of_matrix
 from rtseg.types import Matrix, Picture, UInt8Array, Yuv420
@@ -32,6 +33,8 @@ HD_HEIGHT_PX: Final = 720
 _MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 """ITU-T H.273 matrix coefficients that a picture can carry; 4 (FCC) differs from BT.601 by less than a level."""
 
+_PRIMARIES_NAMES: Final = {code: name for name, code in color.PRIMARIES_CODES.items()}
+_TRANSFER_NAMES: Final = {code: name for name, code in color.TRANSFER_CODES.items()}
 _SMPTE_240M: Final = 7
 _SCALER_MATRICES: Final[dict[Matrix, Colorspace]] = {
     "bt601": Colorspace.ITU601,
@@ -52,6 +55,14 @@ def color_of(frame: av.VideoFrame) -> tuple[Matrix, bool]:
     if frame.color_range == ColorRange.UNSPECIFIED:
         return matrix, name.startswith("gray") or frame.format.is_rgb
     return matrix, frame.color_range == ColorRange.JPEG
+
+
+def primaries_and_transfer_of(frame: av.VideoFrame) -> tuple[str | None, str | None]:
+    """Return FFmpeg's names of the (colour primaries, transfer characteristic) that a frame states; None: unknown."""
+    return (
+        _PRIMARIES_NAMES.get(int(frame.color_primaries)),
+        _TRANSFER_NAMES.get(int(frame.color_trc)),
+    )
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:

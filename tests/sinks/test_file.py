@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
+from rtseg import color
 from rtseg.errors import ConfigError, SinkError
 from rtseg.sinks import open_sink, placing
 from rtseg.sinks.file import FileSink
@@ -291,6 +292,33 @@ def test_tags_say_matrix_and_range(tmp_path, tools):
                     code,
                     2 if full_range else 1,
                 ), out.name
+
+
+@pytest.mark.parametrize("kind", ["rgb", "planes"])
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "codes"),
+    [
+        ("bt2020", "smpte2084", (9, 16)),
+        ("bt2020", "arib-std-b67", (9, 18)),
+        ("smpte170m", "smpte170m", (6, 6)),
+        (None, None, (9, 2)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ext", "codec"),
+    [("mp4", "h264"), ("mp4", "h265"), ("mp4", "av1"), ("mkv", "h264"), ("webm", "vp9"), ("mov", "prores")],
+)
+def test_tags_say_primaries_and_transfer(tmp_path, tools, ext, codec, primaries, transfer, codes, kind):
+    stream = tools.stream_format((64, 64), matrix="bt2020", color_primaries=primaries, color_transfer=transfer)
+    picture = tools.picture_of(0, (64, 64))
+    if kind == "planes":
+        picture = color.to_yuv420(picture, matrix="bt2020", full_range=False)
+    out = tmp_path / f"out.{ext}"
+    with FileSink(out, codec=codec) as sink:
+        sink.open(stream)
+        sink.write(tools.frame_of(picture, 0), None)
+    read = tools.read_back(out).pictures[0]
+    assert (int(read.color_primaries), int(read.color_trc), int(read.colorspace)) == (*codes, 9)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from rtseg import color
 from rtseg.errors import ConfigError
 from rtseg.sinks.file import FileSink
-from rtseg.sinks.painter import FramePainter, fit_picture
+from rtseg.sinks.painter import ColourTags, FramePainter, fit_picture
 from rtseg.types import Yuv420
 
 SIZE_WH = (96, 64)
@@ -86,7 +86,7 @@ def test_planes_of_another_matrix_are_converted(tmp_path, tools):
 def test_planes_are_written_straight():
     rng = np.random.default_rng(0)
     yuv = Yuv420(*(rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 90), (32, 45), (32, 45))))
-    painter = FramePainter(size_wh=(90, 64), pixel_format="yuv420p", matrix="bt601", full_range=False)
+    painter = FramePainter(size_wh=(90, 64), pixel_format="yuv420p", tags=ColourTags("bt601", full_range=False))
     frame = painter.video_frame(yuv)
     for plane, given in zip(frame.planes, (yuv.y, yuv.u, yuv.v), strict=True):
         rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
@@ -205,7 +205,7 @@ def test_alpha_elsewhere_names_the_three_ways(tmp_path, tools):
 
 
 def test_opaque_picture_in_a_transparent_stream_is_opaque():
-    painter = FramePainter(size_wh=SIZE_WH, pixel_format="yuva420p", matrix="bt709", full_range=False)
+    painter = FramePainter(size_wh=SIZE_WH, pixel_format="yuva420p", tags=ColourTags("bt709", full_range=False))
     assert painter.planes(patches())[3].min() == 255
     assert painter.planes(color.to_yuv420(patches(), matrix="bt709", full_range=False))[3].min() == 255
 
