@@ -24,6 +24,9 @@ from rtseg.sinks.reencode import SoundEncoder, add_encoder
 SOUND_ERRORS: Final = (av.FFmpegError, ValueError, OSError)
 """What PyAV raises for a sound that it cannot read, decode, encode or mux."""
 
+SHUNNED: Final[dict[str, tuple[str, ...]]] = {"mp4": ("vorbis",), "mov": ("vorbis",)}
+"""Sounds that FFmpeg writes into a container though few players play them there; they are re-encoded."""
+
 SEEK_MARGIN_SECONDS: Final = 2.0
 TRIAL_PACKETS: Final = 8
 
@@ -74,7 +77,7 @@ class AudioTrack:
         if sound.codec_context is None:
             return None, [f"the audio of {path.name} was left out: its codec is unknown here"]
         codec_name = sound.codec_context.codec.canonical_name
-        if _holds(container.format.name, path):
+        if codec_name not in SHUNNED.get(container.format.name, ()) and _holds(container.format.name, path):
             target = container.add_stream_from_template(sound)
             return cls(source, sound, target, copied=True), []
         target = add_encoder(container, sound)

@@ -113,7 +113,8 @@ def make_clip(
         video.pix_fmt = "yuv420p"
         packets = _video_packets(video, round(seconds * 25), first_pts)
         if sound is not None:
-            audio = container.add_stream(sound, rate=rate_hz, layout="stereo")
+            options = {"strict": "experimental"} if sound == "vorbis" else {}  # FFmpeg's own encoder asks for it
+            audio = container.add_stream(sound, rate=rate_hz, layout="stereo", options=options)
             audio.codec_context.open()
             packets += _sound_packets(audio, sound_seconds or seconds, first_pts / 12800)
         packets.sort(key=lambda packet: float(packet.dts * packet.time_base))

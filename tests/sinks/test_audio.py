@@ -19,6 +19,8 @@ COPIED = [
     ("libmp3lame", "mp4", "mkv"),
     ("libmp3lame", "mkv", "mp4"),
     ("libopus", "mkv", "webm"),
+    ("vorbis", "mkv", "webm"),
+    ("vorbis", "mkv", "mkv"),
     ("libopus", "mkv", "mp4"),
     ("flac", "mkv", "mkv"),
     ("flac", "mkv", "mp4"),
@@ -32,6 +34,8 @@ REENCODED = [
     ("libopus", "mkv", "mov", "aac"),
     ("pcm_s16le", "mkv", "mp4", "aac"),
     ("pcm_s16le", "mov", "webm", "opus"),
+    ("vorbis", "mkv", "mp4", "aac"),
+    ("vorbis", "mkv", "mov", "aac"),
 ]
 
 
