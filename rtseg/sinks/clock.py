@@ -12,7 +12,8 @@ Note [Decode times]: where B-frames are reordered, an mp4 stores the gaps betwee
 sum for the length. x264 runs them two frames behind the pictures, so after a long gap near the end the sum falls short
 by that gap, and before a long gap at the beginning it runs over. The first decode times are therefore no further ahead
 of the first picture than at the nominal rate, and the last packet is moved and stretched to where the sum comes out
-right. At a steady rate this changes nothing.
+right. At a steady rate this changes nothing. Where a video has one or two frames, x265 gives whatever was in memory for
+a decode time; the same limits make it a right one.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class DecodeTimes:
             self._first_pts = packet.pts
         ahead = REORDERED_FRAMES - self._seen
         if ahead > 0:
-            packet.dts = max(packet.dts, self._first_pts - ahead * self._frame_ticks)
+            earliest = self._first_pts - ahead * self._frame_ticks
+            packet.dts = min(max(packet.dts, earliest), packet.pts)
         if self._seen == 0:
             self._lead_ticks = packet.pts - packet.dts
         self._seen += 1
