@@ -1,6 +1,6 @@
 """Make docs/demo.jpg, the picture of the README, from the built-in scenes and the shipped models.
 
-    python docs/make_demo.py
+python docs/make_demo.py
 """
 
 from __future__ import annotations

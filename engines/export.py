@@ -49,7 +49,7 @@ def deployable(kind: str, averaged: dict[str, Tensor]) -> tuple[nn.Module, tuple
         network: nn.Module = train_street.build(full_size=True)
         network.load_state_dict(averaged)
         network.auxiliary = nn.ModuleList()
-        return folded(network), train_street.INPUT_WH, "logits"
+        return folded(network), train_street.DEPLOY_WH, "logits"
     import train_person
 
     network = train_person.build()
