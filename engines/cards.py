@@ -16,7 +16,7 @@ STREET: dict[str, Any] = {
     "intended_use": "Showing and measuring real-time segmentation on dashcam-like footage. Not for driving decisions.",
     "limits": "A first, short training from scratch on few pictures: thin objects, rare classes (truck, bus, train, "
     "wall, fence), night and rain are weak; truck, bus and train are learnt from a teacher and synthetic frames only.",
-    "size_wh": (640, 320),
+    "size_wh": (704, 352),
     "kind": "logits",
     "names": STREET_CLASSES,
     "palette": STREET_PALETTE,
