@@ -1,0 +1,236 @@
+"""A trained torch network as a bundle: `model.onnx`, its card and the weights that the next training starts from.
+
+Note [Half weights]
+    The graph computes in fp32, but every larger weight is stored as fp16 and cast once, which runtimes fold at load:
+    half the bytes in the repository. The weights are rounded in torch before the export, so that file and torch network
+    hold the same numbers and can be compared closely.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from rtseg.backends.openvino_planes import OpenVINOPlanes
+from rtseg.builder.cards import BYTE_SCALE, IMAGENET_MEAN, IMAGENET_STD, ONNX_NAME, CardFacts, card_tables, write_card
+from rtseg.errors import EngineError
+from rtseg.models.bundle import load_bundle
+from rtseg.models.nets.blocks import folded
+from rtseg.types import FloatArray, UInt8Array
+
+OPSET: Final = 17
+WEIGHTS_NAME: Final = "weights.safetensors"
+SMALLEST_HALVED: Final = 65
+"""Weights of fewer numbers stay in fp32."""
+LARGEST_DIFFERENCE: Final = 0.01
+"""Of a class probability or a matte (0..1) between torch and a runtime, both in fp32."""
+INPUT_NAME: Final = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle that was written and agrees with the torch network."""
+
+    folder: Path
+    onnx_bytes: int
+    differences: Mapping[str, float]
+    """Largest difference of a probability or matte (0..1) to torch, by runtime."""
+
+
+class AlphaOutput(nn.Module):
+    """A network of one logit with the sigmoid that makes it a matte."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the matte [N, 1, H, W], 0..1, of a normalised batch [N, 3, H, W]."""
+        return torch.sigmoid(self.network(image))
+
+
+def export_bundle(network: nn.Module, folder: Path, facts: CardFacts) -> Exported:
+    """Write the bundle of a trained network and compare the file with it in every runtime at hand.
+
+    Args:
+        network: gives logits at the input's size in eval mode (built with `full_size`, where it has that choice).
+        folder: made if it is not there; a bundle in it is replaced.
+        facts: what the card is to say.
+
+    Raises:
+        EngineError: the weights do not fit fp16, or a runtime computes something else than torch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    deployed = deployable(network, matte=facts.task == "matte")
+    path = folder / ONNX_NAME
+    waiting = folder / f".part-{ONNX_NAME}"
+    write_onnx(deployed, facts.size_wh, facts.output_kind, waiting)
+    waiting.replace(path)
+    save_weights(network.state_dict(), folder / WEIGHTS_NAME)
+    write_card(folder, card_tables(facts, hashlib.sha256(path.read_bytes()).hexdigest()))
+    return Exported(folder, path.stat().st_size, check_agreement(deployed, folder))
+
+
+def deployable(network: nn.Module, *, matte: bool) -> nn.Module:
+    """Return the copy that is exported: folded, without training-only parts, in eval mode on the CPU, fp16 weights."""
+    plain = copy.deepcopy(network).cpu().float().to(memory_format=torch.contiguous_format)
+    deploy = getattr(plain, "deploy", None)
+    slim: nn.Module = _without_auxiliary(folded(plain)) if deploy is None else deploy()
+    _round_to_half(slim)
+    return (AlphaOutput(slim) if matte else slim).eval()
+
+
+def _without_auxiliary(network: nn.Module) -> nn.Module:
+    if isinstance(getattr(network, "auxiliary", None), nn.ModuleList):
+        network.auxiliary = nn.ModuleList()
+    return network
+
+
+def _round_to_half(network: nn.Module) -> None:
+    """Round the larger weights to what fp16 can hold, in place. See Note [Half weights]."""
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if weight.numel() < SMALLEST_HALVED:
+                continue
+            rounded = weight.half().float()
+            if not torch.isfinite(rounded).all():
+                raise EngineError(
+                    f"export: got a weight {name} up to {float(weight.abs().max()):.3g}; expected finite numbers that "
+                    "fit fp16 (65504). Train on with a lower rate, or take an earlier checkpoint."
+                )
+            weight.copy_(rounded)
+
+
+def write_onnx(network: nn.Module, size_wh: tuple[int, int], output_name: str, path: Path) -> None:
+    """Write a network as ONNX: batch 1, static size, larger weights stored as fp16."""
+    example = torch.zeros(1, 3, size_wh[1], size_wh[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, yet its graphs are the smaller ones
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[output_name],
+            dynamo=False,
+        )
+    model = onnx.load(path)
+    store_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def store_half(model: onnx.ModelProto) -> None:
+    """Store every weight that fp16 holds exactly as fp16 followed by a cast to fp32, in place."""
+    casts = []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
+            continue
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), values):
+            continue  # a constant that the exporter made
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = casts + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights as safetensors: convolutions in fp16, per-channel numbers (whose range is wide) in fp32."""
+    from safetensors.torch import save_file
+
+    def stored(value: Tensor) -> Tensor:
+        value = value.detach().cpu()
+        return (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
+
+    waiting = path.with_name(f".part-{path.name}")
+    save_file({name: stored(value) for name, value in state.items()}, waiting, dict(metadata or {}))
+    waiting.replace(path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Return weights from safetensors, floating-point ones as fp32 on the CPU. Raises EngineError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise EngineError(f"weights {path}: got {error}; expected a safetensors file. Fetch it again.") from error
+    return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+
+def check_agreement(deployed: nn.Module, folder: Path, seed: int = 3) -> dict[str, float]:
+    """Return the largest difference of a probability or matte to torch, by runtime, on a picture of coloured boxes.
+
+    OpenVINO is asked through the card, so that a wrong mean or channel order in it shows as well; ONNX Runtime, where
+    it is installed, is asked for the bare file.
+
+    Raises:
+        EngineError: a runtime differs by more than `LARGEST_DIFFERENCE`.
+    """
+    bundle = load_bundle(folder)
+    picture = _boxes(bundle.network.size_wh, seed)
+    batch = _normalised(picture)
+    with torch.inference_mode():
+        expected = _shares(deployed(torch.from_numpy(batch)).numpy()[0], matte=bundle.task == "matte")
+    found = {"openvino": np.asarray(OpenVINOPlanes(bundle.network)(picture))}
+    if util.find_spec("onnxruntime") is not None:
+        planes = _onnxruntime_planes(folder / ONNX_NAME, batch)
+        found["onnxruntime"] = _shares(planes, matte=bundle.task == "matte")
+    differences = {name: float(np.abs(planes - expected).max()) for name, planes in found.items()}
+    worst = max(differences, key=lambda name: differences[name])
+    if not differences[worst] <= LARGEST_DIFFERENCE:
+        raise EngineError(
+            f"export of {folder.name}: got a difference of {differences[worst]:.3g} between torch and {worst}; "
+            f"expected at most {LARGEST_DIFFERENCE}. Please report this with the recipe."
+        )
+    return differences
+
+
+def _boxes(size_wh: tuple[int, int], seed: int) -> UInt8Array:
+    """Return a picture uint8 [H, W, 3] of noise in coarse and fine boxes, so that every scale has something to see."""
+    rng = np.random.default_rng(seed)
+    width, height = size_wh
+    total = np.zeros((height, width, 3), np.float64)
+    for side in (4, 16, 64):
+        cells = rng.uniform(0, 85, (height // side + 1, width // side + 1, 3))
+        total += cells.repeat(side, 0).repeat(side, 1)[:height, :width]
+    return total.astype(np.uint8)
+
+
+def _normalised(picture: UInt8Array) -> FloatArray:
+    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    planes = (picture.astype(np.float32) * np.float32(BYTE_SCALE) - mean) / std
+    return np.ascontiguousarray(planes.transpose(2, 0, 1)[None], np.float32)
+
+
+def _shares(planes: FloatArray, *, matte: bool) -> FloatArray:
+    """Return logits [K, h, w] as probabilities, a matte as it is."""
+    if matte:
+        return planes
+    powers = np.exp(planes - planes.max(0, keepdims=True))
+    return np.asarray(powers / powers.sum(0, keepdims=True), np.float32)
+
+
+def _onnxruntime_planes(path: Path, batch: FloatArray) -> FloatArray:
+    runtime: Any = import_module("onnxruntime")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {INPUT_NAME: batch})[0][0], np.float32)
