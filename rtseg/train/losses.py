@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rtseg.errors import ConfigError
+from rtseg.train import class_terms, matte_terms
+from rtseg.train.class_terms import TargetMap
 from rtseg.train.samples import Task
-from rtseg.train.targets import TargetTable
+from rtseg.train.targets import IGNORED, TargetTable
 
 TrainingOutput: TypeAlias = "Tensor | tuple[Tensor, list[Tensor]] | tuple[Tensor, list[Tensor], Tensor]"
 """Logits [N, C, h, w]; in training often with a list of auxiliary logits, and with boundary logits [N, 1, h, w]."""
-Terms: TypeAlias = "dict[str, Tensor]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,12 @@ class LossSettings:
             )
 
 
-class SegmentationLoss(nn.Module):
-    """The weighted sum of the terms, over the output and its auxiliary outputs."""
+class SegmentationLoss(nn.Module, ABC):
+    """The weighted sum of the terms over an output; auxiliary outputs are taught by the terms of single pixels."""
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__()
+        self.settings = settings
 
     def forward(
         self, output: TrainingOutput, target: Tensor, ignored: Tensor | None = None
@@ -98,7 +106,173 @@ class SegmentationLoss(nn.Module):
             target: uint8 [N, H, W], see Note [Training targets].
             ignored: mattes only: bool [N, H, W], True where the target is unknown.
         """
-        raise NotImplementedError
+        logits, auxiliary, boundary = unpacked(output)
+        terms = self.terms(logits, target, ignored)
+        total = self._sum(terms)
+        if auxiliary and self.settings.auxiliary:
+            sides = torch.stack([self._sum(self.terms(side, target, ignored, whole=False)) for side in auxiliary])
+            total = total + self.settings.auxiliary * sides.sum()
+            terms["auxiliary"] = sides.mean()
+        if boundary is not None:
+            extra = self.boundary_terms(boundary, logits, target, ignored)
+            total = total + self._sum(extra)
+            terms |= extra
+        return total, {name: value.detach() for name, value in terms.items()}
+
+    @abstractmethod
+    def terms(self, logits: Tensor, target: Tensor, ignored: Tensor | None, whole: bool = True) -> dict[str, Tensor]:
+        """Return the terms of one output, by the names of their weights; `whole` False: only those of single pixels."""
+
+    @abstractmethod
+    def boundary_terms(
+        self, boundary: Tensor, logits: Tensor, target: Tensor, ignored: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the terms of a boundary branch with logits [N, 1, h, w], by the names of their weights.
+
+        They are PIDNet's l_1 (balanced cross-entropy of the boundary) and l_3 (the main one, where it sees one).
+
+        Source: Xu et al., "PIDNet", 2022, arXiv 2206.02066, section 3.4.
+        """
+
+    def _sees_one(self, boundary: Tensor, logits: Tensor) -> Tensor:
+        """Return where the boundary branch is sure of a boundary, bool [N, H, W], at the size of the logits."""
+        seen = F.interpolate(boundary.detach().float(), size=logits.shape[-2:], mode="bilinear", align_corners=False)
+        return seen.sigmoid()[:, 0] > self.settings.boundary_branch_threshold
+
+    def _sum(self, terms: dict[str, Tensor]) -> Tensor:
+        return torch.stack([getattr(self.settings, name) * value for name, value in terms.items()]).sum()
+
+
+class ClassLoss(SegmentationLoss):
+    """For classes and groups.
+
+    Args:
+        settings: the terms.
+        table: the targets.
+        weights: float [T], how much a pixel of each target counts.
+    """
+
+    weights: Tensor
+
+    def __init__(self, settings: LossSettings, table: TargetTable, weights: Tensor) -> None:
+        super().__init__(settings)
+        self.targets = TargetMap(table)
+        self.register_buffer("weights", F.pad(weights, (0, 1)), persistent=False)
+
+    def terms(self, logits: Tensor, target: Tensor, ignored: Tensor | None, whole: bool = True) -> dict[str, Tensor]:
+        """Return the terms of one output."""
+        of = self.settings
+        logits, target = self._together(logits, _without(target, ignored))
+        shares, ids = class_terms.log_shares(logits), self.targets.ids(target).reshape(-1)
+        losses, weights = class_terms.surprise(shares, ids, self.targets), self.weights[ids]
+        on_band = (whole and of.boundary > 0) or of.edge_weight > 0
+        band = class_terms.contour_band(target, self.targets, of.edge_px).reshape(-1) if on_band else None
+        if band is not None and of.edge_weight:
+            weights = weights * (1 + of.edge_weight * band)
+        found: dict[str, Tensor] = {}
+        if of.cross_entropy:
+            kept = class_terms.hard_examples(losses, ids < self.targets.targets, of.ohem_share, of.ohem_threshold)
+            found["cross_entropy"] = weighted_mean(self._smoothed(losses, shares), weights * kept)
+        if of.focal:
+            found["focal"] = weighted_mean(class_terms.focal(losses, of.focal_gamma), weights)
+        if whole and (of.dice or of.boundary):
+            found |= self._overlaps(shares.exp(), ids, band)
+        return found or {"cross_entropy": weighted_mean(losses, weights)}
+
+    def boundary_terms(
+        self, boundary: Tensor, logits: Tensor, target: Tensor, ignored: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the terms of a boundary branch; a boundary is a contour between targets."""
+        small = class_terms.sampled(_without(target, ignored), (boundary.shape[2], boundary.shape[3]))
+        known = (self.targets.ids(small) < self.targets.targets).float()
+        true = class_terms.contour_band(small, self.targets, 1).float()
+        logits, target = self._together(logits, _without(target, ignored))
+        ids = self.targets.ids(target).reshape(-1)
+        losses = class_terms.surprise(class_terms.log_shares(logits), ids, self.targets)
+        trusted = self._sees_one(boundary, logits).reshape(-1)
+        return {
+            "boundary_branch": balanced_entropy(boundary, true, known),
+            "boundary_branch_classes": weighted_mean(losses, self.weights[ids] * trusted),
+        }
+
+    def _together(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both at the size at which the loss is computed."""
+        if self.settings.at == "logits":
+            return logits, class_terms.sampled(target, (logits.shape[2], logits.shape[3]))
+        size = target.shape[1:]
+        return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False), target
+
+    def _smoothed(self, losses: Tensor, shares: Tensor) -> Tensor:
+        """Source: Szegedy et al., "Rethinking the Inception Architecture", 2015, arXiv 1512.00567."""
+        if not self.settings.label_smoothing:
+            return losses
+        spread = self.settings.label_smoothing
+        return (1 - spread) * losses - spread * shares.mean(dim=1)
+
+    def _overlaps(self, shares: Tensor, ids: Tensor, band: Tensor | None) -> dict[str, Tensor]:
+        """Return Dice over all pixels, and over the band.
+
+        Source of the second: Cheng et al., "Boundary IoU", 2021, arXiv 2103.16562, as a loss: of the two bands only
+        that along the true contours is kept, because where the guessed one lies has no gradient.
+        """
+        found: dict[str, Tensor] = {}
+        if self.settings.dice:
+            found["dice"] = class_terms.dice(shares, ids, self.targets)
+        if self.settings.boundary and band is not None:
+            inside = band.nonzero().squeeze(1)
+            found["boundary"] = class_terms.dice(shares[inside], ids[inside], self.targets)
+        return found
+
+
+class MatteLoss(SegmentationLoss):
+    """For one soft subject: logits [N, 1, h, w]."""
+
+    def terms(self, logits: Tensor, target: Tensor, ignored: Tensor | None, whole: bool = True) -> dict[str, Tensor]:
+        """Return the terms of one output; the target is a matte, 0..255."""
+        of = self.settings
+        logits, truth, known = self._together(logits, target, ignored)
+        shares, edge = torch.sigmoid(logits), matte_terms.rim(truth, of.edge_px)
+        weights = known * (1 + of.edge_weight * edge)
+        losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        found: dict[str, Tensor] = {}
+        if of.cross_entropy:
+            flat = losses.reshape(-1)
+            kept = class_terms.hard_examples(flat, known.reshape(-1) > 0, of.ohem_share, of.ohem_threshold)
+            found["cross_entropy"] = weighted_mean(flat, weights.reshape(-1) * kept)
+        if of.focal:
+            found["focal"] = weighted_mean(matte_terms.focal(losses, shares, truth, of.focal_gamma), weights)
+        if whole and of.dice:
+            found["dice"] = matte_terms.dice(shares, truth, known)
+        if whole and of.boundary:
+            found["boundary"] = matte_terms.dice(shares, truth, known * edge)
+        if whole and of.laplacian:
+            found["laplacian"] = matte_terms.laplacian(shares, truth, known, of.laplacian_levels)
+        return found or {"cross_entropy": weighted_mean(losses, weights)}
+
+    def boundary_terms(
+        self, boundary: Tensor, logits: Tensor, target: Tensor, ignored: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the terms of a boundary branch; a boundary is the rim of the subject."""
+        size_hw = (boundary.shape[2], boundary.shape[3])
+        known = torch.ones_like(target, dtype=torch.float32) if ignored is None else (~ignored).float()
+        true = (matte_terms.rim(matte_terms.averaged(target.float() / 255, size_hw), 1) > 0.5).float()
+        logits, truth, seen = self._together(logits, target, ignored)
+        losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        return {
+            "boundary_branch": balanced_entropy(boundary, true, matte_terms.averaged(known, size_hw)),
+            "boundary_branch_classes": weighted_mean(losses, seen * self._sees_one(boundary, logits)),
+        }
+
+    def _together(self, logits: Tensor, target: Tensor, ignored: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, truth 0..1 and what is known of it (1 or 0), [N, h, w], where the loss is computed."""
+        logits, truth = logits.float(), target.float() / 255
+        known = torch.ones_like(truth) if ignored is None else (~ignored).float()
+        if self.settings.at == "target":
+            size = target.shape[1:]
+            return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[:, 0], truth, known
+        size_hw = (logits.shape[2], logits.shape[3])
+        known = (matte_terms.averaged(known, size_hw) > 0.999).float()
+        return logits[:, 0], matte_terms.averaged(truth, size_hw), known
 
 
 def build_loss(
@@ -116,4 +290,52 @@ def build_loss(
     Raises:
         ConfigError: something that the settings need is missing.
     """
-    raise NotImplementedError
+    if settings.task == "matte":
+        return MatteLoss(settings)
+    if table is None:
+        raise ConfigError("loss: got no targets for classes; expected their table. Give it, or task = matte.")
+    if settings.class_weighting == "none":
+        return ClassLoss(settings, table, torch.ones(len(table)))
+    if frequencies is None or len(frequencies) != len(table):
+        raise ConfigError(f"loss: got no frequencies of the {len(table)} targets; expected them to weigh by.")
+    return ClassLoss(settings, table, frequency_weights(frequencies, settings.class_power, settings.class_bounds))
+
+
+def frequency_weights(
+    frequencies: npt.NDArray[np.floating] | npt.NDArray[np.integer], power: float, bounds: tuple[float, float]
+) -> Tensor:
+    """Return one weight a target, float [T]: its share to the power of -`power`, with a mean of 1 a pixel, bounded."""
+    share = np.maximum(frequencies / max(1e-12, float(frequencies.sum())), 1e-5)
+    weights = share**-power
+    weights = weights / (weights * share).sum()
+    return torch.tensor(np.clip(weights, *bounds), dtype=torch.float32)
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean, 0 where no weight is left."""
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def balanced_entropy(logits: Tensor, true: Tensor, known: Tensor) -> Tensor:
+    """Return the mean cross-entropy of boundary logits [N, 1, H, W], both kinds of pixels weighing the same in all.
+
+    Args:
+        logits: of the boundary.
+        true: float [N, H, W], 1 on a boundary.
+        known: float [N, H, W], 0 where the truth is unknown.
+    """
+    edges = (true * known).sum() / known.sum().clamp(min=1)
+    weight = known * torch.where(true > 0, 1 - edges, edges)
+    entropy = F.binary_cross_entropy_with_logits(logits.float()[:, 0], true, reduction="none")
+    return (entropy * weight).sum() / known.sum().clamp(min=1)
+
+
+def _without(target: Tensor, ignored: Tensor | None) -> Tensor:
+    return target if ignored is None else target.masked_fill(ignored, IGNORED)
+
+
+def unpacked(output: TrainingOutput) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    """Return logits, auxiliary logits and boundary logits of whatever a network gives in training."""
+    if isinstance(output, Tensor):
+        return output, [], None
+    return output[0], list(output[1]), output[2] if len(output) > 2 else None
