@@ -8,6 +8,7 @@
     |-- BackendUnavailable           a runtime that is not installed or does not run here
     |-- InferenceError               an engine that failed on a frame
     |-- SinkError                    a sink that cannot be opened or written
+    |-- TrainingError                a training run that cannot go on
     `-- StageError                   any other exception inside a pipeline stage (the cause is chained)
 
 Every message reads: what failed: got X; expected Y. Remedy.
@@ -60,6 +61,10 @@ class InferenceError(RtsegError):
 
 class SinkError(RtsegError):
     """A sink that cannot be opened or written."""
+
+
+class TrainingError(RtsegError):
+    """A training run that cannot go on: its loss is no number, or its checkpoint cannot be used."""
 
 
 class StageError(RtsegError):

@@ -85,7 +85,7 @@ def export_bundle(network: nn.Module, folder: Path, facts: CardFacts) -> Exporte
 
 def deployable(network: nn.Module, *, matte: bool) -> nn.Module:
     """Return the copy that is exported: folded, without training-only parts, in eval mode on the CPU, fp16 weights."""
-    plain = copy.deepcopy(network).cpu().float().to(memory_format=torch.contiguous_format)
+    plain = copy.deepcopy(network).cpu().float()
     deploy = getattr(plain, "deploy", None)
     slim: nn.Module = _without_auxiliary(folded(plain)) if deploy is None else deploy()
     _round_to_half(slim)

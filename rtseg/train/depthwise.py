@@ -79,7 +79,7 @@ class QuickDepthwise(nn.Conv2d):
             input, weight = input.to(kind), weight.to(kind)
         if not torch.is_grad_enabled():
             return F.conv2d(input, weight, None, self.stride, self.padding, 1, self.groups)
-        out: Tensor = _QuickDepthwise.apply(input, weight, int(self.stride[0]))
+        out: Tensor = _QuickDepthwise.apply(input, weight, int(self.stride[0]))  # type: ignore[no-untyped-call]
         return out
 
 

@@ -68,7 +68,7 @@ class ScheduleSettings:
     def _check_phases(self) -> None:
         starts = [phase.start for phase in self.phases]
         if not starts or starts[0] != 0 or starts != sorted(starts) or starts[-1] >= 1:
-            raise ConfigError(f"schedule.phases: got starts {starts}; expected 0 first, then rising, under 1. Order it.")
+            raise ConfigError(f"schedule.phases: got starts {starts}; expected 0, then rising, under 1. Order it.")
         for phase in self.phases:
             if phase.batch < 1 or any(side < 32 or side % 32 for side in phase.size_wh):
                 raise ConfigError(
@@ -81,9 +81,9 @@ class ScheduleSettings:
         spent = step / self.steps if self.steps is not None else seconds / (60 * (self.minutes or 1))
         return min(1.0, spent)
 
-    def phase(self, progress: float) -> Phase:
-        """Return the phase at some progress."""
-        return [phase for phase in self.phases if phase.start <= progress][-1]
+    def phase_index(self, progress: float) -> int:
+        """Return which phase it is at some progress, counted from 0."""
+        return sum(phase.start <= progress for phase in self.phases) - 1
 
     def rate_at(self, progress: float) -> float:
         """Return the learning rate at some progress: a straight warm-up from 2 %, then the chosen fall."""
