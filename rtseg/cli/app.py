@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtseg.cli import doctor, eval, models, run
+from rtseg.cli import doctor, eval, models, run, train
 
 
 def _version(wanted: bool) -> None:
@@ -40,6 +40,7 @@ def _root(
 
 app.command("run", no_args_is_help=True)(run.command)
 app.command("eval", no_args_is_help=True)(eval.command)
+app.command("train", no_args_is_help=True)(train.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 

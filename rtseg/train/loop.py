@@ -120,6 +120,7 @@ class Trainer:
         self._loader_threads, self._checkpoint_seconds = loader_threads, checkpoint_seconds
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network, recipe.outputs)
+        self._starts_warm = bool(recipe.start) or materials.start is not None
         fresh = self._start(network)
         self.network = device.placed(network).train()
         """In training."""
@@ -163,6 +164,8 @@ class Trainer:
         self._losses: list[Tensor] = []
         loader = BatchLoader(self._next_request, threads=self._loader_threads, pinned=self._device.is_cuda)
         with StopSignals() as stop:
+            if self._starts_warm and self.counters.step == 0:
+                self._validate(stop)  # so that a run never ends with less than it began with
             with loader:
                 while stop.keep_going() and not self._finished() and (batch := loader.next()) is not None:
                     self._step(batch)
@@ -288,11 +291,8 @@ class Trainer:
             self._keep_best(scores)
         counters.since_best = 0 if best else counters.since_best + 1
         counters.validated_step = counters.step
-        # A validation that took long may have passed the time of the next one.
         counters.seconds = time.monotonic() - self._started
-        counters.validations = max(
-            counters.validations + 1, math.floor(self._progress() / self._recipe.validation.every + 1e-9)
-        )
+        counters.validations = math.floor(self._progress() / self._recipe.validation.every + 1e-9)
         if sets:
             row = {"step": counters.step, "samples": counters.samples, "seconds": counters.seconds}
             self._folder.add_row(row | {"scores": scores})

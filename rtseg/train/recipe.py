@@ -209,7 +209,8 @@ def _classes(table: object, task: Task, base_folder: Path) -> ClassSettings:
 def apply_change(tables: dict[str, Any], change: str) -> None:
     """Set one dotted key of a recipe's tables, in place: `optimiser.decay=0.05`, `set.camvid.share=0.3`.
 
-    The value is read as TOML, and as text where it is none. Lists of tables are entered by name or position.
+    The value is read as TOML, and as text where it is none; without a value the key is dropped. Lists of tables are
+    entered by name or position.
 
     Raises:
         ConfigError: it is no KEY=VALUE, or leads nowhere.
@@ -223,7 +224,10 @@ def apply_change(tables: dict[str, Any], change: str) -> None:
         table = _entered(table, key, change)
     if not isinstance(table, dict):
         raise ConfigError(f"--set: got {change!r}; expected a key of a table. Check the dots.")
-    table[keys[-1]] = _toml_value(text.strip())
+    if text.strip():
+        table[keys[-1]] = _toml_value(text.strip())
+    else:
+        table.pop(keys[-1], None)
 
 
 def _entered(table: Any, key: str, change: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rtseg.errors import ConfigError
@@ -45,12 +46,14 @@ class TeacherSettings:
     """Names, folders or .onnx files; several are averaged."""
     sets: tuple[str, ...]
     """Names of the recipe's sets that it labels, inside their own labels where they have some."""
-    taxonomy: str = "cityscapes19"
-    """Class names of bundles that are bare .onnx files."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Facts about those that have no card, as `--model-option` takes them: classes = "cityscapes", scale = "1/255" …"""
     confidence: float = 0.6
     """Probability above which it is believed."""
     tta: tuple[Literal["flip", "scale"], ...] = ()
     """Views of each picture that are averaged."""
+    folder: str = ""
+    """Where the labels are kept, against the recipe's folder; empty: the run's folder, so that each run labels anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

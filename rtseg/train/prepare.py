@@ -1,0 +1,115 @@
+"""From a recipe to what a run works on: sets opened, labelled by a teacher where asked for, mixed, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from rtseg.errors import ConfigError
+from rtseg.train.loop import Materials
+from rtseg.train.losses import build_loss
+from rtseg.train.mixing import MixedSource, shares_at
+from rtseg.train.pictures import PictureSet, SetSettings
+from rtseg.train.progress import Listener
+from rtseg.train.pseudo import Teacher, label_set
+from rtseg.train.recipe import Recipe
+from rtseg.train.sets import open_set
+from rtseg.train.settings import TeacherSettings
+from rtseg.train.targets import TargetTable, target_table
+from rtseg.train.validate import open_validation
+
+MakeTeacher: TypeAlias = Callable[[TeacherSettings], Teacher]
+"""Loads the bundles of `[teacher]`."""
+
+
+def prepare(
+    recipe: Recipe,
+    folder: Path,
+    listener: Listener,
+    *,
+    make_teacher: MakeTeacher | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    members: Sequence[Sequence[int]] | None = None,
+) -> Materials:
+    """Return what a run works on.
+
+    Args:
+        recipe: the recipe.
+        folder: of the run; teacher labels go there unless the recipe names a folder.
+        listener: told what takes time.
+        make_teacher: loads a teacher, where the recipe has one.
+        start: see `Materials.start`.
+        members: see `Materials.members`.
+
+    Raises:
+        ConfigError: sets, classes and taxonomies do not fit together.
+        SourceError: files of a set are missing.
+    """
+    table = None if recipe.task == "matte" else targets_of(recipe)
+    sets = [_opened(recipe, settings, table, listener) for settings in recipe.sets]
+    if recipe.teacher is not None:
+        sets = _labelled(recipe, recipe.teacher, sets, table, folder, listener, make_teacher)
+    for each in sets:
+        listener.on_note(f"set {each.settings.name}: {len(each)} pictures")
+    counts = [len(each) for each in sets]
+    shares = [
+        shares_at([each.settings for each in sets], phase, counts) for phase in range(len(recipe.schedule.phases))
+    ]
+    source = MixedSource(sets, shares[0], recipe.augment, recipe.seed, recipe.task)
+    frequencies = source.frequencies() if recipe.loss.class_weighting == "frequency" else None
+    return Materials(
+        sources=(source, *(source.with_shares(later) for later in shares[1:])),
+        loss=build_loss(recipe.loss, table, frequencies),
+        membership=None if table is None else torch.from_numpy(table.membership()),
+        validation=open_validation(recipe),
+        start=start,
+        members=None if members is None else tuple(tuple(chosen) for chosen in members),
+    )
+
+
+def targets_of(recipe: Recipe) -> TargetTable:
+    """Return the targets of a recipe's classes with the groups that its sets need. Raises ConfigError."""
+    names = dict.fromkeys(settings.taxonomy for settings in recipe.sets if settings.taxonomy)
+    return target_table(recipe.class_names, [recipe.taxonomy_of(name) for name in names])
+
+
+def _opened(recipe: Recipe, settings: SetSettings, table: TargetTable | None, listener: Listener) -> PictureSet:
+    def tell(done: int, total: int) -> None:
+        if done == total or done % 100 == 0:
+            listener.on_note(f"set {settings.name}: {done} of {total} frames")
+
+    return open_set(settings, recipe.base_folder, table, progress=tell)
+
+
+def _labelled(
+    recipe: Recipe,
+    teacher: TeacherSettings,
+    sets: Sequence[PictureSet],
+    table: TargetTable | None,
+    folder: Path,
+    listener: Listener,
+    make_teacher: MakeTeacher | None,
+) -> list[PictureSet]:
+    """Return the sets, those that the teacher is to label with its targets instead of their own."""
+    known = {each.settings.name for each in sets}
+    if unknown := [name for name in teacher.sets if name not in known]:
+        raise ConfigError(f"teacher.sets: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")
+    if make_teacher is None:
+        raise ConfigError("teacher: got one where none can be loaded; expected a recipe without. Run rtseg train.")
+    loaded = make_teacher(teacher)
+    root = recipe.base_folder / teacher.folder if teacher.folder else folder / "teacher"
+    found = []
+    for each in sets:
+        if each.settings.name in teacher.sets:
+            listener.on_note(f"set {each.settings.name}: labelled by {loaded.name}")
+            place = label_set(loaded, each, root / each.settings.name, confidence=teacher.confidence)
+            settings = replace(each.settings, targets=str(place.resolve()))
+            found.append(_opened(recipe, settings, table, listener))
+        else:
+            found.append(each)
+    return found
