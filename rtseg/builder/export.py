@@ -154,14 +154,14 @@ def store_half(model: onnx.ModelProto) -> None:
 
 def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write weights as safetensors: convolutions in fp16, per-channel numbers (whose range is wide) in fp32."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     def stored(value: Tensor) -> Tensor:
         value = value.detach().cpu()
         return (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
 
     waiting = path.with_name(f".part-{path.name}")
-    save_file({name: stored(value) for name, value in state.items()}, waiting, dict(metadata or {}))
+    waiting.write_bytes(save({name: stored(value) for name, value in state.items()}, dict(metadata or {})))
     waiting.replace(path)
 
 

@@ -110,8 +110,6 @@ def _fine_tune(request: TrainRequest, listener: Listener) -> int:
     from rtseg.train.run_folder import RunFolder
 
     base, data = str(request.base), request.data or Path()
-    if request.changes:
-        raise ConfigError("--set: got it with --from; expected a recipe. Edit run/recipe.toml and train that.")
     bundle_folder = request.out or Path(f"{Path(base).name}-{data.resolve().name}")
     folder = RunFolder(bundle_folder / RUN_FOLDER)
     plan = plan_finetune(
@@ -122,6 +120,7 @@ def _fine_tune(request: TrainRequest, listener: Listener) -> int:
         classes=request.classes,
         minutes=request.minutes,
         steps=request.steps,
+        changes=request.changes,
     )
     folder.begin(plan.recipe, resume=request.resume)
     _say(_plan_text(plan))

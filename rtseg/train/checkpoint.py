@@ -57,25 +57,27 @@ def write_checkpoint(
 
 
 def _write_whole(folder: Path, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     last, previous, waiting = folder / LAST_NAME, folder / PREVIOUS_NAME, folder / f".part-{LAST_NAME}"
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(plain, waiting, {_COUNTERS: json.dumps(counters)})
-    _flush(waiting)
+    with waiting.open("wb") as file:
+        file.write(save(plain, {_COUNTERS: json.dumps(counters)}))
+        file.flush()
+        os.fsync(file.fileno())
     if last.exists():
         second = folder / f".part-{PREVIOUS_NAME}"
         second.unlink(missing_ok=True)
         os.link(last, second)
         second.replace(previous)
     waiting.replace(last)
-    _flush(folder)
+    _flush_names(folder)
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; some systems cannot open folders."""
+def _flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; some systems cannot open folders."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY)
     except PermissionError:
         return
     try:

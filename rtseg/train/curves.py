@@ -45,8 +45,12 @@ def curve_panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
                 scores.setdefault(name, []).append((float(row["samples"]), float(value)))
     if len(scores) == 2:
         scores.pop("mean", None)  # one set: its score is the mean
-    panels = [Panel("loss", {"loss": losses}, smoothed=True), Panel("learning rate", {"rate": rates})]
-    return panels + ([Panel("validation of the averaged weights", scores)] if scores else [])
+    title = "validation of the averaged weights" + (f": {next(iter(scores))}" if len(scores) == 1 else "")
+    panels = [
+        Panel("loss over the pictures seen", {"loss": losses}, smoothed=True),
+        Panel("learning rate over the pictures seen", {"rate": rates}),
+    ]
+    return panels + ([Panel(title, scores)] if scores else [])
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from rtseg.errors import ConfigError, SinkError
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.presets import generated_palette
 from rtseg.segmenter import load
-from rtseg.train.recipe import Recipe, recipe_from
+from rtseg.train.recipe import Recipe, apply_change, recipe_from
 from rtseg.train.user_data import CLASSES_TOML, UserData, members_of, open_user_data, taxonomy_tables, trained_classes
 from rtseg.train.validate import score
 
@@ -62,6 +62,7 @@ def plan_finetune(
     classes: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
+    changes: Sequence[str] = (),
 ) -> FineTune:
     """Look at a bundle and a folder, write the split into the run's folder, and return what to do.
 
@@ -73,6 +74,7 @@ def plan_finetune(
         classes: see `open_user_data`.
         minutes: budget; None with no steps: `DEFAULT_MINUTES`.
         steps: budget in steps instead.
+        changes: of the recipe, see `load_recipe`.
 
     Raises:
         ConfigError: the bundle says nothing of its network, or classes and labels do not fit.
@@ -88,9 +90,10 @@ def plan_finetune(
     task = "matte" if data.taxonomy.kind == "matte" or (bundle.task == "matte" and len(names) == 2) else "semantic"
     same = task == bundle.task and (task == "matte" or names == bundle.classes)
     members = None if same else _members(task, bundle, names, data)
-    recipe = recipe_from(
-        _tables(bundle, data, network, names, task, name, budget, fresh=not same), run_folder.resolve()
-    )
+    tables = _tables(bundle, data, network, names, task, name, budget, fresh=not same)
+    for change in changes:
+        apply_change(tables, change)
+    recipe = recipe_from(tables, run_folder.resolve())
     return FineTune(bundle, data, recipe, load_weights(bundle.folder / WEIGHTS_NAME), members)
 
 

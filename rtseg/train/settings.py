@@ -71,7 +71,7 @@ class ScoredSet:
     split: str | None = None
     """train, val … where there are several."""
     only: str = ""
-    """`FILE:KEY`: nothing but the names of this list."""
+    """`FILE` or `FILE:KEY`: nothing but the names of this list; KEY: the set's name."""
     limit: int = 0
     """At most so many pictures, spread evenly; 0: all."""
     weight: float = 1.0

@@ -7,12 +7,8 @@ pooled over a set, and the mean is over the classes that the truth has.
 from __future__ import annotations
 
 import math
-import os
-import string
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +22,7 @@ from rtseg.datasets.taxonomy import OTHER
 from rtseg.errors import ConfigError
 from rtseg.preprocess import to_network
 from rtseg.train.device import Device, normalised
+from rtseg.train.paths import existing, listed_names
 from rtseg.train.recipe import Recipe
 from rtseg.train.settings import ScoredSet
 from rtseg.types import Segmentation, UInt8Array
@@ -101,33 +98,11 @@ def _opened(recipe: Recipe, settings: ScoredSet) -> Dataset:
             f"validation set {settings.name}: got taxonomy {taxonomy.name}, of which the classes "
             f"{', '.join(recipe.class_names[:4])} … are none; expected a common class. Add lines under [map]."
         )
-    folder = recipe.base_folder / expanded(settings.path, settings.name)
+    folder = existing(settings.path, recipe.base_folder, f"validation set {settings.name}")
     dataset = open_dataset(folder, taxonomy, layout=settings.layout, split=settings.split)
     if settings.only:
-        dataset = dataset.only(listed_names(settings.only, recipe.base_folder))
+        dataset = dataset.only(listed_names(settings.only, recipe.base_folder, settings.name))
     return dataset.evenly(settings.limit) if settings.limit else dataset
-
-
-def expanded(path: str, name: str) -> str:
-    """Return a path with `${NAME}` taken from the environment. Raises ConfigError where it is not set."""
-    try:
-        return string.Template(path).substitute(os.environ)
-    except (KeyError, ValueError) as error:
-        raise ConfigError(
-            f"set {name}: got the path {path} with {error} not set; expected the folder there. Export that variable."
-        ) from None
-
-
-def listed_names(spec: str, base_folder: Path) -> list[str]:
-    """Return the names in a list of a TOML file, `FILE:KEY` against a folder. Raises ConfigError."""
-    place, _, key = spec.partition(":")
-    try:
-        names = tomllib.loads((base_folder / place).read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"list {spec}: got {error}; expected FILE:KEY, a list in a TOML file. Correct it.") from error
-    if not isinstance(names, list):
-        raise ConfigError(f"list {spec}: got no list {key!r}; expected names of pictures. Correct the key.")
-    return [str(name) for name in names]
 
 
 def score(
