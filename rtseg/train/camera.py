@@ -10,10 +10,8 @@ from rtseg.train.blending import curved, levels, noisy
 from rtseg.types import FloatArray, UInt8Array
 
 
-def seen_by_camera(rgb: UInt8Array, settings: AugmentSettings, rng: np.random.Generator) -> UInt8Array:
-    """Return a picture uint8 [H, W, 3] with other colours and some faults."""
-    if settings.colour:
-        rgb = recoloured(rgb, rng, settings.colour)
+def faulty(rgb: UInt8Array, settings: AugmentSettings, rng: np.random.Generator) -> UInt8Array:
+    """Return a picture uint8 [H, W, 3] with some of the faults that the settings allow."""
     if rng.random() < settings.grey_share:
         rgb = np.asarray(cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
     if rng.random() < settings.webcam_share:

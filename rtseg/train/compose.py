@@ -60,26 +60,29 @@ def subject_box(matte: UInt8Array) -> Box | None:
     )  # fmt: skip
 
 
-def random_place(box: Box, out_wh: tuple[int, int], rng: np.random.Generator, *, behind: bool) -> AffineMap:
+def random_place(box: Box, share: float, out_wh: tuple[int, int], rng: np.random.Generator) -> AffineMap:
     """Return the matrix that shows a subject somewhere in the sample, from output pixels to its picture's.
 
     Where the subject's own picture cuts it off, the sample's border does so too: no straight cut is ever seen.
 
     Args:
         box: the subject.
+        share: its height against the sample's.
         out_wh: size of the sample.
         rng: the sample's generator.
-        behind: smaller, as somebody farther away.
     """
-    share = rng.uniform(0.25, 0.7) if behind else rng.uniform(0.45, 1.25)
     tall = share * out_wh[1]
     aspect = ASPECTS[rng.integers(len(ASPECTS))] * np.exp(rng.normal(0, 0.08))
     wide = box.width * tall / box.height * aspect * out_wh[0] / out_wh[1]
+    if box.cut_left and box.cut_right:
+        tall, wide = tall * max(1.0, 1.02 * out_wh[0] / wide), max(wide, 1.02 * out_wh[0])
+    if box.cut_top and box.cut_bottom:
+        tall, wide = max(tall, 1.02 * out_wh[1]), wide * max(1.0, 1.02 * out_wh[1] / tall)
     flip = rng.random() < 0.5
     sides = (box.cut_right, box.cut_left) if flip else (box.cut_left, box.cut_right)
-    left, wide = _along(wide, out_wh[0], *sides, rng)
+    left = _along(wide, out_wh[0], *sides, rng)
     lowest = rng.uniform(0.75, 1.25) * out_wh[1] - tall
-    top, tall = _along(tall, out_wh[1], box.cut_top, box.cut_bottom, rng, free=lowest)
+    top = _along(tall, out_wh[1], box.cut_top, box.cut_bottom, rng, free=lowest)
     scale = np.array([box.width / wide, box.height / tall])
     middle_out = np.array([left + wide / 2, top + tall / 2])
     offset = (np.array(out_wh) / 2 - middle_out) * scale * ((-1 if flip else 1), 1)
@@ -89,18 +92,17 @@ def random_place(box: Box, out_wh: tuple[int, int], rng: np.random.Generator, *,
 
 def _along(
     length: float, room: int, cut_first: bool, cut_last: bool, rng: np.random.Generator, free: float | None = None
-) -> tuple[float, float]:
-    """Return where a subject begins along one axis and how long it is, such that its cuts are not seen."""
+) -> float:
+    """Return where a subject of a length begins along one axis, such that its cuts are not seen."""
     if cut_first and cut_last:
-        length = max(length, 1.02 * room)
-        return float(rng.uniform(room - length, 0)), length
+        return float(rng.uniform(room - length, 0))
     if cut_first:
-        return float(-rng.uniform(0, 0.25) * length), length
+        return float(-rng.uniform(0, 0.25) * length)
     if cut_last:
-        return float(room - length * rng.uniform(0.7, 1.0)), length
+        return float(room - length * rng.uniform(0.7, 1.0))
     # A third of the length at most is out of sight, so that somebody is left to be seen.
     lowest, highest = -length / 3, room - length * 2 / 3
-    return float(np.clip(rng.uniform(lowest, highest) if free is None else free, lowest, highest)), length
+    return float(np.clip(rng.uniform(lowest, highest) if free is None else free, lowest, highest))
 
 
 def placed(
@@ -111,23 +113,26 @@ def placed(
     light_matching: float = 0.5,
     behind: bool = False,
 ) -> LabelledPicture:
-    """Return a sample with one more person in it, who covers whoever is there already.
+    """Return a sample with one more person in it.
 
     Args:
         person: a picture and its matte; where nobody is large enough in it, the sample stays as it is.
         before: the sample, whose size is kept.
         rng: the sample's generator.
         light_matching: how far the person's light is drawn to the sample's, 0..1.
-        behind: smaller, as somebody farther away.
+        behind: the person is smaller, and whoever is in the sample already covers them; else they cover those.
     """
     box = subject_box(person.target)
-    if box is None:
+    if box is None or (behind and box.cut_left and box.cut_right):
         return before
+    share = (rng.uniform(0.25, 0.7) if behind else rng.uniform(0.5, 1.25)) * (0.7 if box.cut_bottom else 1.0)
     out_wh = (before.target.shape[1], before.target.shape[0])
-    matrix = random_place(box, out_wh, rng, behind=behind)
+    matrix = random_place(box, share, out_wh, rng)
     seen = warp_smooth(person.rgb, matrix, out_wh)
     weight = drawn_in(warp_smooth(person.target, matrix, out_wh, outside=0), rng)
     seen = clean_rim(seen, weight)
+    if behind:
+        weight = np.asarray(cv2.multiply(weight, cv2.bitwise_not(before.target), scale=1 / 255), np.uint8)
     seen = relit(seen, weight, before.rgb, light_matching * rng.uniform(0.4, 1.6))
     below = shaded(before.rgb, weight, rng) if rng.random() < 0.4 else before.rgb
     target = cv2.add(weight, cv2.multiply(before.target, cv2.bitwise_not(weight), scale=1 / 255))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rtseg.errors import ConfigError
 from rtseg.train.augment import AugmentSettings, augment_settings
-from rtseg.train.camera import recoloured, seen_by_camera
+from rtseg.train.camera import faulty, recoloured
 from rtseg.train.compose import placed, plain_wall
 from rtseg.train.pictures import LabelledPicture, PictureSet, SetSettings
 from rtseg.train.samples import Task, TrainingSample
@@ -93,13 +93,13 @@ class MixedSource:
         chosen, changes = self._sets[which], self._changes[which]
         if self._task == "matte":
             sample = self._person(chosen, changes, size_wh, rng)
-            rgb = sample.rgb
         else:
             sample = seen(_any(chosen, rng), changes, size_wh, rng, outside=IGNORED)
-            rgb = sample.rgb
-            if self._kinds is not None:
-                rgb = weathered(rgb, sample.target, self._kinds, changes, rng)
-        return TrainingSample(seen_by_camera(rgb, changes, rng), sample.target, sample.ignored, chosen.pseudo)
+        # Colours belong to the scene and come before the weather: fog is not violet, nor a lamp at night.
+        rgb = recoloured(sample.rgb, rng, changes.colour) if changes.colour else sample.rgb
+        if self._kinds is not None:
+            rgb = weathered(rgb, sample.target, self._kinds, changes, rng)
+        return TrainingSample(faulty(rgb, changes, rng), sample.target, sample.ignored, chosen.pseudo)
 
     def frequencies(self, pictures_a_set: int = 200) -> npt.NDArray[np.float64]:
         """Return the share of the labelled pixels that each target has, float64 [T], as the sets are drawn.
@@ -119,14 +119,14 @@ class MixedSource:
                 total += share * _frequencies(each, len(table), pictures_a_set)
         if not total.sum() > 0:
             raise ConfigError("frequencies: got sets without any label; expected some. Add a labelled set.")
-        return total / total.sum()
+        return np.asarray(total / total.sum(), np.float64)
 
     def _weights(self, wanted: Sequence[bool]) -> npt.NDArray[np.float64] | None:
         """Return how often each set is drawn among some of them, by share; None where none is drawn."""
         weights = np.where(wanted, self._shares, 0.0)
         if not weights.sum() > 0:
             weights = np.where(wanted, 1.0, 0.0)
-        return np.asarray(weights / weights.sum()) if weights.sum() > 0 else None
+        return np.asarray(weights / weights.sum(), np.float64) if weights.sum() > 0 else None
 
     def _person(
         self, chosen: PictureSet, changes: AugmentSettings, size_wh: tuple[int, int], rng: np.random.Generator
@@ -137,10 +137,11 @@ class MixedSource:
             scene = self._background(changes, size_wh, rng)
             if rng.random() < changes.nobody_share:
                 return scene
+            scene = placed(source, scene, rng, light_matching=changes.light_matching)
             others = int(rng.integers(1, 3)) if rng.random() < changes.crowd_share else 0
             for _ in range(others):
                 scene = self._with_somebody(scene, changes, rng)
-            return placed(source, scene, rng, light_matching=changes.light_matching)
+            return scene
         scene = seen(source, changes, size_wh, rng, outside=None)
         is_crowded = not chosen.settings.empty and rng.random() < changes.crowd_share * ADDED_SHARE
         return self._with_somebody(scene, changes, rng) if is_crowded else scene
@@ -151,8 +152,7 @@ class MixedSource:
         if self._people is None:
             return scene
         people = self._sets[int(rng.choice(len(self._sets), p=self._people))]
-        behind = bool(rng.random() < 0.7)
-        return placed(_any(people, rng), scene, rng, light_matching=changes.light_matching, behind=behind)
+        return placed(_any(people, rng), scene, rng, light_matching=changes.light_matching, behind=True)
 
     def _background(
         self, changes: AugmentSettings, size_wh: tuple[int, int], rng: np.random.Generator
@@ -197,7 +197,8 @@ def seen(
     if outside is not None:
         return LabelledPicture(rgb, warp_ids(picture.target, matrix, size_wh, outside))
     target = warp_smooth(picture.target, matrix, size_wh)
-    if picture.ignored is None and not looks_outside(matrix, own_wh, size_wh):
+    nobody = picture.ignored is None and not cv2.countNonZero(picture.target)
+    if nobody or (picture.ignored is None and not looks_outside(matrix, own_wh, size_wh)):
         return LabelledPicture(rgb, target)
     known = np.full(own_wh[::-1], 255, np.uint8)
     if picture.ignored is not None:

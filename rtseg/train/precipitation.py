@@ -29,10 +29,10 @@ def drop_bank() -> tuple[UInt8Array, ...]:
 
 
 def _streaks(rng: np.random.Generator) -> UInt8Array:
-    share = rng.uniform(0.001, 0.004)
+    share = rng.uniform(0.002, 0.012)
     heads = (rng.random((BANK_PX, BANK_PX), np.float32) < share).astype(np.float32)
-    heads = np.asarray(cv2.GaussianBlur(heads, (0, 0), rng.uniform(0.4, 0.7)), np.float32)
-    length, slant = int(rng.integers(6, 22)), rng.uniform(-0.35, 0.35)
+    heads = np.asarray(cv2.GaussianBlur(heads, (0, 0), rng.uniform(0.3, 0.6)), np.float32)
+    length, slant = int(rng.integers(6, 26)), rng.uniform(-0.35, 0.35)
     drawn = cv2.filter2D(heads, -1, motion_kernel(length, np.pi / 2 + slant))
     scale = 180 / max(1e-6, float(np.percentile(drawn, 99.7)))
     return np.asarray(np.clip(drawn * scale, 0, 255), np.uint8)

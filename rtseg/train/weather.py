@@ -1,11 +1,11 @@
 """Night, glare, rain and fog on the road, drawn over a sample by what its target says of the scene.
 
-Everything that is soft is computed on a grid of an eighth of the sample and enlarged: light has no sharp edges.
+Everything that is soft is computed on a grid of a quarter of the sample and enlarged: light has no sharp edges.
 
-Note [The street as a tunnel]
-    How far away a pixel is, nobody has measured. A street is close to a box seen from inside: the road below, facades
-    or trees at both sides, the sky above without end. The distance of a pixel is then the inverse of how far it lies
-    from the vanishing point, in the direction in which it lies farthest.
+Note [Distance from where things stand]
+    How far away a pixel is, nobody has measured, but the target nearly says it. On flat ground the distance of a place
+    is the inverse of how far it lies under the horizon; whatever is not ground stands upright on the ground under it,
+    and the sky has no end.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.train.augment import AugmentSettings
 from rtseg.train.blending import curved, levels, lit, mixed, noisy, piece, screened
 from rtseg.train.camera import saturated
 from rtseg.train.precipitation import drop_bank, streak_bank
-from rtseg.train.targets import TargetTable
+from rtseg.train.targets import IGNORED, TargetTable
 from rtseg.types import FloatArray, UInt8Array
 
-GRID_STEP: Final = 8
+GRID_STEP: Final = 4
 """Pixels a cell of the coarse maps."""
+FARTHEST: Final = 0.03
+"""Nearness of the horizon."""
+NIGHT_LEVELS: Final = (18.0, 62.0)
+"""Mean level of a picture at night, between which it is drawn: darker ones show nothing that could be learned."""
 ROAD_NAMES: Final = ("road", "sidewalk", "pavement", "drivable", "lane markings", "terrain")
 SKY_NAMES: Final = ("sky",)
 VEHICLE_NAMES: Final = ("car", "truck", "bus", "train", "motorcycle", "vehicles", "movable")
@@ -38,9 +43,10 @@ class SceneKinds:
             kind: _as_table(table, names)
             for kind, names in (("road", ROAD_NAMES), ("sky", SKY_NAMES), ("vehicle", VEHICLE_NAMES))
         }
+        self._tables["unknown"] = np.where(np.arange(256) == IGNORED, np.uint8(255), np.uint8(0))
 
     def share(self, kind: str, target: UInt8Array, grid_wh: tuple[int, int]) -> FloatArray:
-        """Return the share of each cell that a kind covers, float32 [h, w], 0..1."""
+        """Return the share of each cell that road, sky, vehicle or unknown covers, float32 [h, w], 0..1."""
         plane = cv2.LUT(target, self._tables[kind])
         return np.asarray(cv2.resize(plane, grid_wh, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
@@ -65,8 +71,6 @@ class View:
     """From the top, float32 [h, 1], 0..1."""
     horizon: float
     """Height of the vanishing point from the top, 0..1."""
-    middle: float
-    """Its place from the left, 0..1."""
     aspect: float
     """Width / height of the picture."""
 
@@ -74,6 +78,14 @@ class View:
         """Return a bell of light float32 [h, w], 1 at its middle; the radius is in heights of the picture."""
         across = (self.x - x) * (self.aspect / stretch)
         return np.asarray(np.exp(-(across**2 + (self.y - y) ** 2) / (2 * radius**2)), np.float32)
+
+    def nearness(self) -> FloatArray:
+        """Return 1 / distance, float32 [h, w]; 1 is half a picture under the horizon."""
+        on_ground = np.maximum((self.y - self.horizon) / 0.5, FARTHEST) + 0 * self.x
+        for row in range(len(on_ground) - 2, -1, -1):
+            is_ground = self.road[row] > 0.5
+            on_ground[row] = np.where(is_ground, on_ground[row], on_ground[row + 1])
+        return np.asarray(cv2.blur(on_ground, (9, 3)), np.float32)
 
 
 def weathered(
@@ -102,27 +114,35 @@ def view_of(target: UInt8Array, kinds: SceneKinds, rng: np.random.Generator) -> 
     height, width = target.shape
     grid_wh = (max(2, width // GRID_STEP), max(2, height // GRID_STEP))
     road, sky, vehicle = (kinds.share(kind, target, grid_wh) for kind in ("road", "sky", "vehicle"))
+    sky = _continued(sky, kinds.share("unknown", target, grid_wh) > 0.5)
     x = ((np.arange(grid_wh[0], dtype=np.float32) + 0.5) / grid_wh[0])[None]
     y = ((np.arange(grid_wh[1], dtype=np.float32) + 0.5) / grid_wh[1])[:, None]
     rows = np.flatnonzero(road.mean(1) > 0.03)
-    horizon, middle = float(rng.uniform(0.35, 0.5)), 0.5
+    horizon = float(rng.uniform(0.35, 0.5))
     if len(rows):
         horizon = float(np.clip(rows[0] / grid_wh[1], 0.15, 0.75))
-        far = road[rows[0] : rows[0] + 3].sum(0)
-        middle = float(np.clip((far * x[0]).sum() / max(1e-3, far.sum()), 0.15, 0.85))
-    return View(road, sky, vehicle, x, y, horizon, middle, width / height)
+    return View(road, sky, vehicle, x, y, horizon, width / height)
+
+
+def _continued(plane: FloatArray, unknown: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return a coarse map in which unknown cells at the top go on like the first known cell under them."""
+    filled = plane.copy()
+    for row in range(len(plane) - 2, -1, -1):
+        filled[row] = np.where(unknown[row], filled[row + 1], plane[row])
+    return filled
 
 
 def night(rgb: UInt8Array, view: View, rng: np.random.Generator) -> UInt8Array:
     """Return the scene by its own headlights and some lamps, under a dark sky."""
     tint = np.array([[0.85, 0.92, 1.08], [1.12, 0.95, 0.72], [1.0, 1.0, 0.92]][rng.integers(3)])
-    curve = levels() ** rng.uniform(1.1, 1.8) * rng.uniform(0.6, 0.95) * tint
-    rgb = curved(rgb, curve.astype(np.float32))
     light = np.full(view.road.shape, rng.uniform(0.2, 0.6), np.float32)
     reach = rng.uniform(0.3, 1.0)
     light += reach * view.spot(rng.uniform(0.4, 0.6), min(0.95, view.horizon + 0.35), 0.22, stretch=2.2)
-    light *= 1 - view.sky * rng.uniform(0.5, 0.9)
-    rgb = lit(rgb, light)
+    # The bright rim of the sky over a roof or a tree would shine in the dark: the sky's share is widened by a cell.
+    light *= 1 - np.asarray(cv2.dilate(view.sky, np.ones((3, 3), np.uint8)), np.float32) * rng.uniform(0.5, 0.9)
+    rgb = lit(curved(rgb, levels() ** np.float32(rng.uniform(1.1, 1.7))), light / light.max())
+    gain = rng.uniform(*NIGHT_LEVELS) / max(4.0, float(np.mean(cv2.mean(rgb)[:3])))
+    rgb = curved(rgb, np.asarray(levels() * min(gain, 2.5) * tint, np.float32))
     lamps = int(rng.integers(0, 7))
     if lamps:
         rgb = screened(rgb, _lamps(view, lamps, rng))
@@ -163,11 +183,9 @@ def glare(rgb: UInt8Array, view: View, rng: np.random.Generator) -> UInt8Array:
 
 
 def fog(rgb: UInt8Array, view: View, rng: np.random.Generator) -> UInt8Array:
-    """Return the scene in fog; see Note [The street as a tunnel]."""
-    nearness = np.maximum((view.y - view.horizon) / 0.5, np.abs(view.x - view.middle) * rng.uniform(0.9, 1.6))
-    distance = 1 / np.maximum(nearness, 0.04)
-    distance = distance * (1 - view.sky) + 25.0 * view.sky
-    clear = np.exp(-distance * rng.uniform(0.08, 0.45))
+    """Return the scene in fog; see Note [Distance from where things stand]."""
+    distance = (1 - view.sky) / view.nearness() + view.sky / FARTHEST
+    clear = cv2.GaussianBlur(np.exp(-distance * rng.uniform(0.06, 0.4)), (0, 0), 1.5)
     veil = (255 * (1 - clear) * rng.uniform(0.85, 0.97)).astype(np.uint8)
     size_wh = (rgb.shape[1], rgb.shape[0])
     weight = np.asarray(cv2.resize(veil, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -184,7 +202,7 @@ def rain(rgb: UInt8Array, view: View, rng: np.random.Generator) -> UInt8Array:
     if rng.random() < 0.8:
         streaks = piece(streak_bank()[rng.integers(len(streak_bank()))], size_wh, rng)
         air = np.full(rgb.shape, rng.uniform(170, 230), np.uint8)
-        rgb = mixed(rgb, air, np.asarray(streaks * np.float32(rng.uniform(0.2, 0.7)), np.uint8))
+        rgb = mixed(rgb, air, np.asarray(streaks * np.float32(rng.uniform(0.12, 0.45)), np.uint8))
     if rng.random() < 0.6:
         drops = piece(drop_bank()[rng.integers(len(drop_bank()))], size_wh, rng)
         small = cv2.resize(rgb, (max(1, size_wh[0] // 16), max(1, size_wh[1] // 16)), interpolation=cv2.INTER_AREA)
