@@ -35,7 +35,7 @@ def load(
     name_or_path: str | Path,
     *,
     backend: str | Backend = "auto",
-    precision: str = "auto",
+    precision: str | None = None,
     hint: str = "latency",
     threads: int | None = None,
     smoothing: bool | None = None,
@@ -58,7 +58,8 @@ def load(
     Args:
         name_or_path: a shipped bundle ("street", "person"), a bundle folder, or a `.onnx` file.
         backend: "auto", the name of a backend, or a new Backend that has nothing loaded yet.
-        precision: "auto", "fp32", "fp16", "bf16" or "int8".
+        precision: "fp32", "fp16", "bf16" or "int8"; None or "auto": the file that the bundle's card prefers, in the
+            arithmetic that the machine does best.
         hint: "latency" (one picture as early as possible) or "throughput" (several in flight).
         threads: CPU threads for inference; None: every core this process may use.
         smoothing: steady the masks of sessions over time; None: as the bundle says (on for a matte).
@@ -86,13 +87,14 @@ def load(
         size_wh, layout, channel_order, scale, mean, std, output_kind, output_layout, output_name, classes, palette
     )
     bundle = load_bundle(name_or_path, options=options)
+    precision, file_reasons = bundle.choose_precision(precision)
     request = _request(bundle, precision, hint, threads, with_scores)
     if isinstance(backend, str):
         runtime, reasons = create_backend(backend)
     else:
         runtime, reasons = backend, (f"{backend.name}, as given.",)
     runtime.load(request)
-    return Segmenter(bundle, runtime, backend_reasons=reasons, smoothing=smoothing, edges=edges)
+    return Segmenter(bundle, runtime, backend_reasons=(*reasons, *file_reasons), smoothing=smoothing, edges=edges)
 
 
 SNAP = 13

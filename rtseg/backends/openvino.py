@@ -21,7 +21,7 @@ from rtseg.network import NetworkSpec
 from rtseg.types import FloatArray, UInt8Array
 
 _DEVICE = "CPU"
-_PRECISION_TYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+_FLOAT_TYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _FEW_CORES = 4
 """Up to here one stream a core is the best for throughput; above, OpenVINO's own choice is taken."""
 
@@ -93,9 +93,9 @@ class OpenVINOBackend(Backend):
         self.probe()
         ov = _openvino()
         core = ov.Core()
-        precision, reason = _choose_precision(request, _capabilities(core))
+        precision, floats, reason = _choose_precision(request, _capabilities(core))
         threads = request.threads or _usable_cores()
-        settings = _settings(request, precision, threads)
+        settings = _settings(request, floats, threads)
         model = build_graph(ov, core, request.network, request.with_scores)
         name = request.network.onnx_path.name
         with _engine_errors(name, "compile"):
@@ -232,26 +232,26 @@ def _usable_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _choose_precision(request: EngineRequest, native: frozenset[str]) -> tuple[str, str]:
-    """Return the arithmetic and the reason for it."""
+def _choose_precision(request: EngineRequest, native: frozenset[str]) -> tuple[str, str, str]:
+    """Return the arithmetic, that of what is not 8-bit (a quantised network has such layers too), and the reason."""
+    smallest = next((name for name in ("bf16", "fp16") if name.upper() in native), "fp32")
     if request.precision == "auto":
-        if "BF16" in native:
-            return "bf16", "bf16, which this CPU does natively."
-        if "FP16" in native:
-            return "fp16", "fp16, which this CPU does natively."
-        return "fp32", "fp32, as this CPU has no native bf16 or fp16."
+        why = "as this CPU has no native bf16 or fp16" if smallest == "fp32" else "which this CPU does natively"
+        return smallest, smallest, f"{smallest}, {why}."
+    if request.precision == "int8":
+        return "int8", smallest, f"int8, as asked, with the layers that are not quantised in {smallest}."
     if request.precision in ("bf16", "fp16") and request.precision.upper() not in native:
         has = ", ".join(name.lower() for name in ("BF16", "FP16", "INT8") if name in native) or "nothing smaller"
         raise ConfigError(
             f"precision: got {request.precision}; expected fp32 or what this CPU does natively ({has}). Use auto."
         )
-    return request.precision, f"{request.precision}, as asked."
+    return request.precision, request.precision, f"{request.precision}, as asked."
 
 
-def _settings(request: EngineRequest, precision: str, threads: int) -> dict[str, Any]:
+def _settings(request: EngineRequest, floats: str, threads: int) -> dict[str, Any]:
     """Return the compile properties."""
     settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": _PRECISION_TYPES[precision],
+        "INFERENCE_PRECISION_HINT": _FLOAT_TYPES[floats],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": request.hint.upper(),
         # Decoding and drawing run beside inference: the system places threads better than fixed cores do.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtseg.cli import doctor, eval, models, run, train
+from rtseg.cli import build, doctor, eval, models, run, train
 
 
 def _version(wanted: bool) -> None:
@@ -41,6 +41,7 @@ def _root(
 app.command("run", no_args_is_help=True)(run.command)
 app.command("eval", no_args_is_help=True)(eval.command)
 app.command("train", no_args_is_help=True)(train.command)
+app.command("build", no_args_is_help=True)(build.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 

@@ -16,7 +16,7 @@ def cards_table(*, as_json: bool) -> str:
         return json.dumps([card_facts(bundle) for bundle in bundles], indent=2, default=str)
     lines = [
         f"{bundle.name:<10} {bundle.task:<9} {_size_text(bundle):<9} {len(bundle.classes):>3} classes  "
-        f"{bundle.description}"
+        f"{'+'.join(bundle.precisions):<9}  {bundle.description}"
         for bundle in bundles
     ]
     return "\n".join([*lines, "", "rtseg models NAME shows the whole card; -m also takes a folder or an .onnx file."])
@@ -54,10 +54,16 @@ def card_facts(bundle: Bundle) -> dict[str, Any]:
             f"{index} {name} #{red:02x}{green:02x}{blue:02x}"
             for index, (name, (red, green, blue)) in enumerate(zip(bundle.classes, bundle.palette, strict=True))
         ],
-        "defaults": {"effect": bundle.default_effect, "smoothing": bundle.smoothing, "edges": bundle.edges},
+        "defaults": {
+            "effect": bundle.default_effect,
+            "smoothing": bundle.smoothing,
+            "edges": bundle.edges,
+            "precision": bundle.default_precision,
+        },
         "training": dict(bundle.training),
         "scores": dict(bundle.scores),
         "sha256": bundle.sha256,
+        **({} if bundle.int8_path is None else {"int8_sha256": bundle.int8_sha256}),
         "folder": str(bundle.folder),
     }
 

@@ -27,7 +27,7 @@ def model_facts(segmenter: Segmenter) -> dict[str, Any]:
     return {
         "model": bundle.name,
         "model_version": bundle.version,
-        "model_sha256": bundle.sha256,
+        "model_sha256": bundle.sha256_for(info.precision),
         "network_size": f"{width}x{height}",
         "backend": f"{info.name} {info.version}",
         "device": info.device,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rtseg.errors import ConfigError, EngineError
 from rtseg.models.card import CARD_NAME, Card, read_card
-from rtseg.models.checks import Color, Task
+from rtseg.models.checks import Color, DefaultPrecision, Task
 from rtseg.models.onnx_file import PICKLE_SUFFIXES, read_onnx_facts, refuse_what_is_not_onnx
 from rtseg.models.options import (
     CardOptions,
@@ -67,6 +67,10 @@ class Bundle:
     """SHA-256 of the ONNX file, verified at load."""
     int8_path: Path | None = None
     """A quantised ONNX file, where there is one; verified at load."""
+    int8_sha256: str = ""
+    """SHA-256 of that file."""
+    default_precision: DefaultPrecision = "fp16"
+    """Which of the files is used unless told otherwise; fp16 is the float file, in whatever the machine does best."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, licences and recipe, as the card has them."""
     scores: Mapping[str, Any] = field(default_factory=dict)
@@ -83,8 +87,30 @@ class Bundle:
         if precision != "int8":
             return self.network
         if self.int8_path is None:
-            raise ConfigError(f"precision of {self.name}: got int8; expected a bundle with an int8 file. Use auto.")
+            raise ConfigError(
+                f"precision of {self.name}: got int8; expected a bundle with an int8 file. "
+                "Use auto, or make one: rtseg build MODEL --precision int8."
+            )
         return replace(self.network, onnx_path=self.int8_path)
+
+    def choose_precision(self, asked: str | None) -> tuple[str, tuple[str, ...]]:
+        """Return the precision to load, and why where there are several files and none of them was asked for."""
+        if asked not in (None, "auto") or self.int8_path is None:
+            return asked or "auto", ()
+        if self.default_precision == "int8":
+            return "int8", ("The int8 file, which the card prefers.",)
+        return "auto", ("The float file, which the card prefers to its int8 file.",)
+
+    def sha256_for(self, precision: str) -> str:
+        """Return the digest of the file that `network_for` names."""
+        return self.int8_sha256 if precision == "int8" else self.sha256
+
+    @property
+    def precisions(self) -> tuple[DefaultPrecision, ...]:
+        """The files there are, the default one first."""
+        if self.int8_path is None:
+            return ("fp16",)
+        return ("int8", "fp16") if self.default_precision == "int8" else ("fp16", "int8")
 
 
 def list_bundles() -> tuple[str, ...]:
@@ -172,6 +198,8 @@ def _with_card(folder: Path, options: CardOptions) -> Bundle:
         limits=card.limits,
         sha256=card.sha256,
         int8_path=int8_path,
+        int8_sha256=card.int8_sha256 or "",
+        default_precision=card.precision,
         training=card.training,
         scores=card.scores,
     )

@@ -14,8 +14,10 @@ from rtseg.models.checks import (
     CHANNEL_ORDERS,
     LAYOUTS,
     OUTPUT_KINDS,
+    PRECISIONS,
     TASKS,
     Color,
+    DefaultPrecision,
     Task,
     Triple,
     check_classes,
@@ -38,7 +40,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "input": ("size_wh", "layout", "channel_order", "scale", "mean", "std"),
     "output": ("kind", "layout", "name"),
     "classes": ("names", "palette"),
-    "defaults": ("effect", "smoothing", "edges"),
+    "defaults": ("effect", "smoothing", "edges", "precision"),
 }
 _FREE: Final = ("training", "scores")
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -104,6 +106,8 @@ class Card:
     """Temporal smoothing by default in sessions; None: by task."""
     edges: bool | None = None
     """Edge refinement by default in sessions; None: by task."""
+    precision: DefaultPrecision = "fp16"
+    """Which file is used unless told otherwise: the float one (fp16) or the quantised one (int8)."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, licences and recipe, as written."""
     scores: Mapping[str, Any] = field(default_factory=dict)
@@ -207,9 +211,18 @@ def _card_of(read: _Reader) -> Card:
         effect=read.optional_text("defaults.effect"),
         smoothing=read.optional_bool("defaults.smoothing"),
         edges=read.optional_bool("defaults.edges"),
+        precision=_default_precision(read),
         training=MappingProxyType(dict(read.tables.get("training", {}))),
         scores=MappingProxyType(dict(read.tables.get("scores", {}))),
     )
+
+
+def _default_precision(read: _Reader) -> DefaultPrecision:
+    where = read.where("defaults.precision")
+    precision = choose(read.optional_text("defaults.precision") or "fp16", PRECISIONS, what=where)
+    if precision == "int8" and read.value("files.int8") is None:
+        raise ConfigError(f"{where}: got int8 without files.int8; expected a quantised file. Add it, or say fp16.")
+    return precision
 
 
 def _check_keys(tables: Mapping[str, Any], card: str) -> None:

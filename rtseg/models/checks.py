@@ -12,6 +12,7 @@ from rtseg.errors import ConfigError
 from rtseg.network import ChannelOrder, Layout, OutputKind
 
 Task = Literal["semantic", "matte"]
+DefaultPrecision = Literal["fp16", "int8"]
 Color: TypeAlias = tuple[int, int, int]
 Triple: TypeAlias = tuple[float, float, float]
 
@@ -24,6 +25,7 @@ OUTPUT_KINDS: Final[Mapping[str, OutputKind]] = {
     "alpha": "alpha",
 }
 TASKS: Final[Mapping[str, Task]] = {"semantic": "semantic", "matte": "matte"}
+PRECISIONS: Final[Mapping[str, DefaultPrecision]] = {"fp16": "fp16", "int8": "int8"}
 MOST_CLASSES: Final = 255
 MOST_INPUT_PX: Final = 8192
 
