@@ -56,8 +56,7 @@ def build_optimiser(
         factor = settings.head_rate if name in heads else 1.0
         groups.setdefault((decay, factor), []).append(parameter)
     written: list[dict[str, Any]] = [
-        {"params": members, "weight_decay": decay, "rate_factor": factor}
-        for (decay, factor), members in groups.items()
+        {"params": members, "weight_decay": decay, "rate_factor": factor} for (decay, factor), members in groups.items()
     ]
     if settings.name == "sgd":
         return torch.optim.SGD(written, lr=1e-3, momentum=settings.momentum, nesterov=settings.momentum > 0)
