@@ -54,12 +54,12 @@ def blurred(rgb: UInt8Array, rng: np.random.Generator) -> UInt8Array:
 
 def motion_kernel(length_px: int, angle: float) -> FloatArray:
     """Return the kernel of a straight motion, float32 [K, K], summing to 1; an angle of 0 is along x, in radians."""
-    side = 2 * length_px + 1
-    kernel = np.zeros((side, side), np.uint8)
-    reach = np.array([np.cos(angle), np.sin(angle)]) * length_px / 2 * 16
-    middle = length_px * 16
-    ends = [(round(middle + s * reach[0]), round(middle + s * reach[1])) for s in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], (255,), 1, cv2.LINE_AA, shift=4)
+    along = np.linspace(-length_px / 2, length_px / 2, 4 * length_px + 1)
+    x, y = length_px + np.cos(angle) * along, length_px + np.sin(angle) * along
+    kernel = np.zeros((2 * length_px + 1,) * 2, np.float32)
+    for column, row in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        left, top = np.floor(x).astype(int) + column, np.floor(y).astype(int) + row
+        np.add.at(kernel, (top, left), (1 - np.abs(x - left)) * (1 - np.abs(y - top)))
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 

@@ -129,12 +129,14 @@ def placed(
     out_wh = (before.target.shape[1], before.target.shape[0])
     matrix = random_place(box, share, out_wh, rng)
     seen = warp_smooth(person.rgb, matrix, out_wh)
-    weight = drawn_in(warp_smooth(person.target, matrix, out_wh, outside=0), rng)
-    seen = clean_rim(seen, weight)
+    matte = warp_smooth(person.target, matrix, out_wh, outside=0)
+    weight = drawn_in(matte, rng)
+    seen = clean_rim(seen, np.asarray(cv2.min(matte, weight), np.uint8))
     if behind:
         weight = np.asarray(cv2.multiply(weight, cv2.bitwise_not(before.target), scale=1 / 255), np.uint8)
     seen = relit(seen, weight, before.rgb, light_matching * rng.uniform(0.4, 1.6))
-    below = shaded(before.rgb, weight, rng) if rng.random() < 0.4 else before.rgb
+    # The shadow of somebody behind falls on nobody in front, and finding out where it does is not worth the time.
+    below = shaded(before.rgb, weight, rng) if not behind and rng.random() < 0.4 else before.rgb
     target = cv2.add(weight, cv2.multiply(before.target, cv2.bitwise_not(weight), scale=1 / 255))
     return LabelledPicture(
         mixed(below, seen, weight), np.asarray(target, np.uint8), _unknown(person, before, weight, matrix)
