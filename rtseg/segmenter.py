@@ -30,6 +30,9 @@ class Smoother(Protocol):
     def smooth(self, mask: UInt8Array, luma: UInt8Array, pts_seconds: float | None = None) -> UInt8Array:
         """Return the mask uint8 [h, w] steadied by the ones before; luma uint8 [h, w] tells what moved."""
 
+    def steady(self, refined: UInt8Array) -> UInt8Array:
+        """Return the mask of the last `smooth`, refined to uint8 [H, W], without the flicker of the refinement."""
+
 
 def load(
     name_or_path: str | Path,
@@ -249,14 +252,22 @@ class Segmenter:
         return mask, resize_linear(luma, (mask.shape[1], mask.shape[0]))
 
     def _segmentation(
-        self, output: NetworkOutput, mask: UInt8Array, luma: UInt8Array, picture: Picture, *, edges: bool
+        self,
+        output: NetworkOutput,
+        mask: UInt8Array,
+        luma: UInt8Array,
+        picture: Picture,
+        *,
+        edges: bool,
+        smoother: Smoother | None = None,
     ) -> Segmentation:
-        """Return a mask, its edges refined where asked, as the segmentation of a frame."""
+        """Return a mask, its edges refined where asked and then steadied, as the segmentation of a frame."""
         size_wh = picture_size_wh(picture)
         if output.alpha is None:
             return Segmentation(self.classes, size_wh, network_labels=mask, network_scores=output.scores)
         if edges:
             mask = _refined(mask, luma, picture)
+            mask = mask if smoother is None else smoother.steady(mask)
         return Segmentation(self.classes, size_wh, network_alpha=mask)
 
     def _new_smoother(self) -> Smoother | None:
@@ -352,7 +363,8 @@ class Session:
         mask, luma = segmenter._mask_and_luma(output, ticket._luma)
         if self._smoother is not None:
             mask = self._smoother.smooth(mask, luma, frame.pts_seconds)
-        result = segmenter._segmentation(output, mask, luma, frame.picture, edges=segmenter._session_edges)
+        edges, smoother = segmenter._session_edges, self._smoother
+        result = segmenter._segmentation(output, mask, luma, frame.picture, edges=edges, smoother=smoother)
         ticket.postprocess_ns = time.perf_counter_ns() - started_ns
         return result
 

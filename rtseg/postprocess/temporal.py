@@ -1,13 +1,17 @@
 """Temporal smoothing of masks: calm where the picture stands still, crisp where it moves.
 
-Note [When a new mask counts]
-    A network's mask trembles although nothing in the picture changes, and a plain average over time smears whatever
-    moves. So the picture itself decides: where its luma has changed since the mask was last believed, the new mask is
-    taken at once; elsewhere it has to agree or to insist. The reference luma is not that of the last frame but one
-    that follows the mask, so that motion too slow to be seen from frame to frame adds up until it counts.
+Note [A matte with backlash]
+    Averaging alone does not end flicker: a border that is averaged still wanders about one half, only slower, and each
+    crossing is a flip. So the matte that is shown follows the averaged one with backlash, like the far end of a loose
+    gear: it stays until it is pushed, and then is pushed no further than it must. A pixel near one half has to turn
+    far before it changes sides; one that is surely inside or outside has no play, so that nothing is left translucent.
+    Where the picture moves there is no averaging and no play: see Note [When a new mask counts].
+
+    Edge refinement brings back flicker of its own, because the luma it follows is noisy. `AlphaSmoother.steady` lets
+    the refined matte follow with the same backlash.
 
 Both smoothers hold the state of ONE stream, work on bytes at network size, and start afresh after a cut, a jump in
-time or a change of size. Threading: one thread at a time.
+time or a change of size. Time constants are in seconds. Threading: one thread at a time.
 """
 
 from __future__ import annotations
@@ -19,58 +23,32 @@ import cv2
 import numpy as np
 
 from rtseg.errors import ConfigError
+from rtseg.postprocess.change import USUAL_FRAME_SECONDS, Clock, PictureChange, Sensitivity
 from rtseg.types import FloatArray, UInt8Array
 
-USUAL_FRAME_SECONDS: Final[float] = 1 / 30
-"""Time between frames where no time is given."""
-LONGEST_GAP_SECONDS: Final[float] = 0.5
-"""After a longer gap the old mask says nothing about the new frame."""
-CUT_SHARE: Final[float] = 0.6
-"""A cut: at least this share of the picture has changed."""
-
-
-class PictureChange:
-    """Says where the picture has changed, robust against noise and against a change of light all over."""
-
-    def __init__(self, *, still_levels: float = 2.5, moved_levels: float = 7.0, settling_seconds: float = 0.5) -> None:
-        """Set the luma differences, in levels 0..255 after averaging over 5x5, that are noise and that are motion."""
-        self._still_levels, self._moved_levels = still_levels, moved_levels
-        self._settling_seconds = settling_seconds
-        self._reference: FloatArray | None = None
-        self._grow = np.ones((5, 5), np.uint8)
-
-    def reset(self) -> None:
-        """Forget the picture."""
-        self._reference = None
-
-    def moved(self, luma: UInt8Array, passed_seconds: float) -> FloatArray | None:
-        """Return how surely each place has changed, float32 [h, w], 0..1; None for a first picture or after a cut."""
-        smooth = cv2.blur(luma, (5, 5)).astype(np.float32)
-        if self._reference is None or self._reference.shape != smooth.shape:
-            self._reference = smooth
-            return None
-        difference = np.asarray(smooth - self._reference, np.float32)
-        change = np.abs(difference - _common_shift(difference))
-        span = self._moved_levels - self._still_levels
-        moved = np.clip((change - np.float32(self._still_levels)) / np.float32(span), 0.0, 1.0)
-        if float(moved.mean()) > CUT_SHARE:
-            self._reference = smooth
-            return None
-        moved = np.asarray(cv2.dilate(moved, self._grow), np.float32)
-        self._reference += np.maximum(moved, _share(passed_seconds, self._settling_seconds)) * difference
-        return moved
+SETTLING_SECONDS: Final[float] = 0.2
+"""Time constant by which a still place follows a matte that differs little."""
+INSISTENCE_HZ: Final[float] = 40.0
+"""How much faster, in time constants a second, it follows one that was wholly different in two frames running."""
+PLAY_LEVELS: Final[int] = 45
+"""Backlash of the averaged matte at one half, in levels 0..255."""
+EDGE_PLAY_LEVELS: Final[int] = 60
+"""Backlash of the refined matte at one half; 64 is the most with which a higher matte never shows lower."""
 
 
 class AlphaSmoother:
     """Smooths the soft matte of one stream."""
 
-    def __init__(self, *, settling_seconds: float = 0.5, insistence: float = 0.12) -> None:
-        """Set how slowly still places follow, and the extra weight of a new matte that is wholly different."""
-        self._settling_seconds = settling_seconds
-        self._insistence = insistence
-        self._clock = _Clock()
+    def __init__(self, *, settling_seconds: float = SETTLING_SECONDS, insistence_hz: float = INSISTENCE_HZ) -> None:
+        """Set how slowly still places follow, and how much faster where a wholly different matte insists."""
+        self._rates_hz = 1 / settling_seconds + insistence_hz * np.arange(256) / 255
+        self._clock = Clock()
         self._change = PictureChange()
         self._state: FloatArray | None = None
+        self._before: UInt8Array | None = None
+        self._still: UInt8Array | None = None
+        self._shown = _Backlash(PLAY_LEVELS)
+        self._refined = _Backlash(EDGE_PLAY_LEVELS)
 
     def reset(self) -> None:
         """Start afresh with the next matte."""
@@ -88,15 +66,57 @@ class AlphaSmoother:
         if passed_seconds is None or (self._state is not None and self._state.shape != mask.shape):
             self.reset()
         moved = self._change.moved(luma, passed_seconds or USUAL_FRAME_SECONDS)
-        if self._state is None or moved is None:
-            self._state = mask.astype(np.float32)
-            return mask
-        difference = np.asarray(mask - self._state, np.float32)
-        weight = np.abs(difference) * np.float32(self._insistence / 255)
-        weight += moved
-        weight += _share(passed_seconds or USUAL_FRAME_SECONDS, self._settling_seconds)
-        self._state += np.minimum(weight, np.float32(1)) * difference
-        return np.asarray(cv2.convertScaleAbs(self._state), np.uint8)
+        before, self._before = self._before, mask.copy()
+        if self._state is None or before is None or moved is None:
+            self._state, self._still = mask.astype(np.float32), None
+            return self._shown.follow(mask, None)
+        averaged = self._average(self._state, mask, before, moved, passed_seconds or USUAL_FRAME_SECONDS)
+        self._still = np.asarray(cv2.convertScaleAbs(moved, alpha=-255, beta=255), np.uint8)
+        return self._shown.follow(averaged, self._still)
+
+    def steady(self, refined: UInt8Array) -> UInt8Array:
+        """Return the matte of the last `smooth`, refined on the frame, without the noise of that: uint8 [H, W]."""
+        return self._refined.follow(refined, self._still)
+
+    def _average(
+        self, state: FloatArray, mask: UInt8Array, before: UInt8Array, moved: FloatArray, passed_seconds: float
+    ) -> UInt8Array:
+        """Move the state towards the matte: at once where things move, and fast where it insists; return its bytes."""
+        shown = cv2.convertScaleAbs(state)
+        above = cv2.subtract(cv2.min(mask, before), shown)  # bytes saturate: nothing where the two frames disagree
+        below = cv2.subtract(shown, cv2.max(mask, before))
+        gains = (1 - np.exp(-passed_seconds * self._rates_hz)).astype(np.float32)
+        weight = cv2.max(cv2.LUT(cv2.max(above, below), gains), moved)
+        state += cv2.multiply(weight, cv2.subtract(mask, state, dtype=cv2.CV_32F))
+        return np.asarray(cv2.convertScaleAbs(state), np.uint8)
+
+
+class _Backlash:
+    """Follows a matte no further than its play demands; see Note [A matte with backlash]."""
+
+    def __init__(self, play_levels: int) -> None:
+        share = np.arange(256) / 255
+        self._play = np.floor(4 * share * (1 - share) * play_levels).astype(np.uint8)
+        self._shown: UInt8Array | None = None
+
+    def follow(self, matte: UInt8Array, still: UInt8Array | None) -> UInt8Array:
+        """Return what is shown, uint8 [h, w], of a matte uint8 [h, w].
+
+        Args:
+            matte: what to follow.
+            still: how surely the picture stands still, 255 is wholly, uint8 of any size; None starts afresh.
+        """
+        shown = self._shown
+        if shown is None or still is None or shown.shape != matte.shape:
+            self._shown = matte.copy()
+            return matte
+        play = cv2.LUT(matte, self._play)
+        if still.shape != matte.shape:
+            still = np.asarray(cv2.resize(still, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        cv2.multiply(play, still, dst=play, scale=1 / 255)
+        cv2.max(shown, cv2.subtract(matte, play), dst=shown)
+        cv2.min(shown, cv2.add(matte, play), dst=shown)
+        return shown.copy()  # what is given away may be written on
 
 
 class LabelSmoother:
@@ -105,8 +125,9 @@ class LabelSmoother:
     def __init__(self, *, persistence_seconds: float = 0.15) -> None:
         """Set how long a new label must be seen, without a break, where the picture has not changed."""
         self._persistence_seconds = persistence_seconds
-        self._clock = _Clock()
-        self._change = PictureChange()
+        self._clock = Clock()
+        # Labels have no soft border that could follow a part of a pixel, so that a change counts for its surroundings.
+        self._change = PictureChange(Sensitivity(window_px=5, reach_px=5))
         self._shown: UInt8Array | None = None
         self._rival: UInt8Array | None = None
         self._seen: UInt8Array | None = None
@@ -136,6 +157,10 @@ class LabelSmoother:
         np.copyto(self._shown, mask, where=believed)
         return self._shown.copy()
 
+    def steady(self, refined: UInt8Array) -> UInt8Array:
+        """Return the labels as they are: their edges are not refined, so that there is nothing to steady."""
+        return refined
+
     @staticmethod
     def _count(mask: UInt8Array, shown: UInt8Array, rival: UInt8Array, seen: UInt8Array) -> None:
         """Count for how many frames in a row each pixel has said the same thing that is not shown."""
@@ -144,30 +169,6 @@ class LabelSmoother:
         seen += 1
         seen[mask == shown] = 0
         np.copyto(rival, mask)
-
-
-class _Clock:
-    """Tells how much time lies between two frames."""
-
-    def __init__(self) -> None:
-        self._last_seconds: float | None = None
-
-    def passed_seconds(self, pts_seconds: float | None) -> float | None:
-        """Return the seconds since the last frame; None after a jump in time."""
-        last, self._last_seconds = self._last_seconds, pts_seconds
-        if pts_seconds is None or last is None:
-            return USUAL_FRAME_SECONDS
-        passed_seconds = pts_seconds - last
-        return passed_seconds if 0 < passed_seconds <= LONGEST_GAP_SECONDS else None
-
-
-def _common_shift(difference: FloatArray) -> np.float32:
-    """Return the change of light that most of the picture shares, in levels: the median, from every fourth pixel."""
-    return np.float32(np.median(difference[::4, ::4]))
-
-
-def _share(passed_seconds: float, settling_seconds: float) -> np.float32:
-    return np.float32(1 - math.exp(-passed_seconds / settling_seconds))
 
 
 def _check_sizes(mask: UInt8Array, luma: UInt8Array) -> None:
