@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import ConfigError
-from rtseg.train.pictures import LabelledPicture
+from rtseg.train.pictures import LabelledPicture, PictureSet
 from rtseg.train.sets import RECORD, FileSet, target_path, targets_record
 from rtseg.train.targets import IGNORED, TargetTable
 from rtseg.types import FloatArray, UInt8Array
@@ -91,7 +91,7 @@ def pseudo_matte(
 
 def label_set(
     teacher: Teacher,
-    pictures: FileSet,
+    pictures: PictureSet,
     out_folder: Path,
     *,
     confidence: float = 0.6,
@@ -109,8 +109,11 @@ def label_set(
         progress: told (pictures done, pictures in all).
 
     Raises:
-        ConfigError: the folder holds targets that were made otherwise, or the teacher's classes do not fit.
+        ConfigError: the folder holds targets that were made otherwise, the teacher's classes do not fit, or the set
+            is rendered, so that nothing is left to guess.
     """
+    if not isinstance(pictures, FileSet):
+        raise ConfigError(f"teacher: got {pictures.settings.path} to label; expected pictures on disk. Leave it out.")
     order = _order(teacher, pictures.table)
     _write_record(teacher, pictures, out_folder, confidence)
     for index, name in enumerate(pictures.names):

@@ -10,7 +10,7 @@ from rtseg.errors import ConfigError
 from rtseg.train.pseudo import Teacher, label_set, pseudo_matte, pseudo_targets
 from rtseg.train.sets import SetSettings, open_set
 from rtseg.train.targets import IGNORED, TargetTable, target_table
-from tests.train.pictures import write_set
+from tests.train.pictures import ListedSet, write_set
 
 TABLE = TargetTable(("a", "b", "c"), ((0, 1),))
 GROUP = 3
@@ -116,3 +116,9 @@ def test_a_matte_teacher_labels_unlabelled_people(tmp_path):
     found = open_set(SetSettings("u", "u", labelled=False, targets="made"), tmp_path, None).picture(0)
     assert found.target[0, [0, 7]].tolist() == [252, 0]
     assert found.ignored[0].tolist() == [False] * 4 + [True] * 2 + [False] * 2
+
+
+def test_rendered_frames_need_no_teacher(streets):
+    rendered = ListedSet(SetSettings("s", "synthetic:street"), FINE, [])
+    with pytest.raises(ConfigError, match="on disk"):
+        label_set(teacher([]), rendered, streets / "made")
