@@ -1,0 +1,123 @@
+"""One sheet of pictures per bundle, from every clip and picture of a folder tree: look at it before you ship.
+
+A row of frames a clip, spread evenly over it (over its first frames, if it is long), each drawn with the bundle's
+default effect as a stream would begin with it, edges refined. Files that cannot be played are skipped with a line.
+
+    python benchmarks/contact_sheet.py street person --media ../shared/media --out SHEETS [--frames 4] [--effect NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import rtseg
+from rtseg.api import effects_for
+from rtseg.color import to_rgb
+from rtseg.errors import RtsegError
+from rtseg.render.compositor_cpu import CpuCompositor
+from rtseg.segmenter import Segmenter
+from rtseg.types import Frame
+
+CELL_WH = (384, 216)
+CAPTION_PX = 22
+LIGHT = (235, 235, 235)
+
+
+def spread(frames: Iterable[Frame], count: int) -> list[Frame]:
+    """Return at most `count` frames spread evenly over all, in one pass that holds no more than twice as many."""
+    kept: list[Frame] = []
+    step = 1
+    for index, frame in enumerate(frames):
+        if index % step:
+            continue
+        kept.append(frame)
+        if len(kept) == 2 * count:
+            kept, step = kept[::2], 2 * step
+    places = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
+    return [kept[place] for place in places]
+
+
+def drawn(segmenter: Segmenter, frame: Frame, effect: str | None) -> NDArray[np.uint8]:
+    """Return one frame as the beginning of a stream would show it, rgb uint8 [H, W, 3]."""
+    result = segmenter.session().submit(frame).result()
+    effects = effects_for(segmenter.bundle, None if effect is None else [effect], None)
+    with CpuCompositor(effects, classes=segmenter.classes, palette=segmenter.palette) as compositor:
+        return to_rgb(compositor.composite(frame, result))
+
+
+def cell(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture inside one cell of the sheet, its proportions kept, uint8 [h, w, 3]."""
+    height, width = rgb.shape[:2]
+    scale = min(CELL_WH[0] / width, CELL_WH[1] / height)
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (CELL_WH[0] - size_wh[0]) // 2, (CELL_WH[1] - size_wh[1]) // 2
+    sheet = np.zeros((CELL_WH[1], CELL_WH[0], 3), np.uint8)
+    sheet[top : top + size_wh[1], left : left + size_wh[0]] = small
+    return sheet
+
+
+def strip(pictures: Sequence[NDArray[np.uint8]], caption: str, count: int) -> NDArray[np.uint8]:
+    """Return a captioned row of `count` cells, the last ones empty where there are fewer pictures."""
+    empty = np.zeros((CELL_WH[1], CELL_WH[0], 3), np.uint8)
+    cells = [cell(picture) for picture in pictures] + [empty] * (count - len(pictures))
+    bar = np.full((CAPTION_PX, CELL_WH[0] * count, 3), 40, np.uint8)
+    cv2.putText(bar, caption, (6, CAPTION_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, LIGHT, 1, cv2.LINE_AA)
+    return np.vstack([bar, np.hstack(cells)])
+
+
+def clip_strip(segmenter: Segmenter, path: Path, caption: str, arguments: argparse.Namespace) -> NDArray[np.uint8]:
+    """Return the row of one clip. Raises RtsegError where it cannot be played."""
+    with rtseg.open_source(path) as source:
+        frames = spread(islice(source.frames(), arguments.longest), arguments.frames)
+    return strip([drawn(segmenter, frame, arguments.effect) for frame in frames], caption, arguments.frames)
+
+
+def sheet_of(segmenter: Segmenter, arguments: argparse.Namespace) -> NDArray[np.uint8]:
+    """Return the sheet of one model, two clips beside each other; say what was skipped."""
+    strips = []
+    for path in sorted(path for path in arguments.media.rglob(arguments.only) if path.is_file()):
+        name = str(path.relative_to(arguments.media))
+        try:
+            strips.append(clip_strip(segmenter, path, name, arguments))
+        except RtsegError as error:
+            print(f"skipped {name}: {error}")
+    if not strips:
+        raise SystemExit(f"contact sheet: got nothing that plays in {arguments.media}; expected clips. Check --media.")
+    strips += [np.zeros_like(strips[0])] * (len(strips) % 2)
+    half = len(strips) // 2
+    gap = np.full((half * strips[0].shape[0], 8, 3), 255, np.uint8)
+    return np.hstack([np.vstack(strips[:half]), gap, np.vstack(strips[half:])])
+
+
+def main() -> int:
+    """Make a sheet for every model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", help="bundle names or folders")
+    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
+    parser.add_argument("--out", type=Path, default=Path(), help="folder for MODEL.sheet.jpg")
+    parser.add_argument("--only", default="*", help="files by pattern, such as office_sign_*")
+    parser.add_argument("--frames", type=int, default=4, help="frames a clip")
+    parser.add_argument("--longest", type=int, default=600, help="spread over at most so many first frames of a clip")
+    parser.add_argument("--effect", help="instead of the bundle's own, such as tint")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for model in arguments.models:
+        with rtseg.load(model) as segmenter:
+            sheet = sheet_of(segmenter, arguments)
+        path = arguments.out / f"{Path(model).name}.sheet.jpg"
+        cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        print(f"{path}: {sheet.shape[1]}x{sheet.shape[0]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
