@@ -106,7 +106,7 @@ def head_weights(network: NetworkSettings, outputs: int) -> dict[str, int]:
     Found by comparing the shapes of two networks, so that no network has to list its heads. A head that ends in a
     pixel shuffle has several rows an output, and they lie together.
     """
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         mine = build_network(network, outputs).state_dict()
         more = build_network(network, outputs + 1).state_dict()
     return {

@@ -27,8 +27,7 @@ TINY = NetworkSettings(
 def test_every_network_can_be_built_and_its_head_is_found(name):
     network = NetworkSettings(name=name)
     heads = head_weights(network, 5)
-    with torch.device("meta"):
-        state = build_network(network, 5).state_dict()
+    state = build_network(network, 5).state_dict()
     assert heads
     assert all(state[weight].shape[0] == 5 * rows for weight, rows in heads.items())
 
