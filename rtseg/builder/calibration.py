@@ -13,7 +13,7 @@ from rtseg.errors import ConfigError
 from rtseg.models.checks import Task
 from rtseg.network import NetworkSpec
 from rtseg.preprocess import to_network
-from rtseg.sources import open_source
+from rtseg.sources import Source, open_source
 from rtseg.types import FloatArray, UInt8Array
 
 DEFAULT_FRAMES: Final = 64
@@ -68,13 +68,20 @@ def open_calibration(spec: str | None, network: NetworkSpec, task: Task, count: 
     if name in SCENES.values():
         return Calibration(name, tuple(_built_in(name, network.size_wh, count)), built_in=True)
     with open_source(name) as source:
-        if source.info.live or source.info.duration_seconds == float("inf"):
-            raise ConfigError(
-                f"calibration: got {name}, which never ends; expected a folder, a video or a scene. Record it first."
-            )
+        check_ends(source, "calibration")
         pictures = (to_network(frame.picture, network.size_wh).rgb for frame in source.frames())
         chosen = evenly(pictures, count)
     return Calibration(source.info.source_id, tuple(np.array(picture) for picture in chosen))
+
+
+def check_ends(source: Source, what: str) -> None:
+    """Raise ConfigError for a camera or an endless scene, over which nothing can be spread evenly."""
+    info = source.info
+    if info.live or (info.kind == "synthetic" and info.frame_count is None):
+        raise ConfigError(
+            f"{what}: got {info.source_id}, which never ends; expected a folder, a video or a scene with an end. "
+            "Record some of it first."
+        )
 
 
 def _built_in(name: str, size_wh: tuple[int, int], count: int) -> Iterator[UInt8Array]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from rtseg.builder.calibration import SCENES, evenly
+from rtseg.builder.calibration import SCENES, check_ends, evenly
 from rtseg.datasets import Dataset
 from rtseg.datasets.taxonomy import OTHER
 from rtseg.errors import ConfigError, SourceError
@@ -88,8 +88,7 @@ def unlabelled_frames(
     """
     _checked(count)
     with open_source(spec) as source:
-        if source.info.live:
-            raise ConfigError(f"parity data: got {spec}, which never ends; expected a folder or a video. Record it.")
+        check_ends(source, "parity data")
         name = source.info.source_id
         pictures = evenly((to_network(frame.picture, size_wh).rgb for frame in source.frames()), count)
     if len(pictures) < LEAST_FRAMES:

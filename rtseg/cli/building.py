@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rtseg.cli.model_options import read_model_options
 from rtseg.cli.running import key_values
@@ -16,6 +16,9 @@ from rtseg.errors import BackendUnavailable, ConfigError, EngineError
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.checks import DefaultPrecision, nearest
 from rtseg.models.options import CardOptions
+
+if TYPE_CHECKING:  # building needs packages that running does not
+    from rtseg.builder.parity_frames import ParityFrames
 
 PRECISIONS: Final = ("int8", "fp16")
 DEFAULTS: Final = ("auto", "int8", "fp16")
@@ -104,10 +107,11 @@ def _build_int8(request: BuildRequest, bundle: Bundle, folder: Path) -> None:
     nncf_module()
     with _progress(quiet=request.quiet) as step:
         step("rendering or reading frames")
+        frames = _parity_frames(request, bundle)
         pictures = calibration.open_calibration(
             request.calibration, bundle.network, bundle.task, request.frames or calibration.DEFAULT_FRAMES
         )
-        built = build_int8(bundle, pictures, _parity_frames(request, bundle), on_step=step)
+        built = build_int8(bundle, pictures, frames, on_step=step)
     report = {**built.report(), "notes": [] if pictures.note is None else [pictures.note]}
     if not built.parity.accepted:
         _refuse(request, folder, report)
@@ -130,7 +134,7 @@ def _build_half(request: BuildRequest, bundle: Bundle, folder: Path) -> None:
     _finish(request, folder, built.report())
 
 
-def _parity_frames(request: BuildRequest, bundle: Bundle) -> Any:
+def _parity_frames(request: BuildRequest, bundle: Bundle) -> ParityFrames:
     from rtseg.builder import parity_frames as frames
 
     count = request.parity_frames or frames.DEFAULT_FRAMES
