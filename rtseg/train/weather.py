@@ -82,8 +82,9 @@ class View:
     def nearness(self) -> FloatArray:
         """Return 1 / distance, float32 [h, w]; 1 is half a picture under the horizon."""
         on_ground = np.maximum((self.y - self.horizon) / 0.5, FARTHEST) + 0 * self.x
+        road = self.road if self.road.max() > 0.5 else 0 * self.road + 1  # without labels all is taken for ground
         for row in range(len(on_ground) - 2, -1, -1):
-            is_ground = self.road[row] > 0.5
+            is_ground = road[row] > 0.5
             on_ground[row] = np.where(is_ground, on_ground[row], on_ground[row + 1])
         return np.asarray(cv2.blur(on_ground, (9, 3)), np.float32)
 

@@ -94,6 +94,8 @@ def test_an_unlabelled_picture_has_weather_too():
     picture = street()
     target = np.full_like(picture.target, IGNORED)
     settings = replace(PROFILES["plain"], night_share=1, rain_share=1, fog_share=1)
+    blind = weather.view_of(target, KINDS, np.random.default_rng(2))
+    assert blind.nearness()[-1].min() > 5 * blind.nearness()[0].max()
     found = weather.weathered(picture.rgb, target, KINDS, settings, np.random.default_rng(2))
     assert found.shape == picture.rgb.shape
     assert found.mean() < picture.rgb.mean()
