@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import onnx
+from onnx import version_converter
 
 from rtseg.builder.calibration import network_input
 from rtseg.builder.onnx_graph import fold_casts
@@ -33,23 +34,31 @@ OnPicture = Callable[[], None]
 
 
 def float_model(path: Path) -> onnx.ModelProto:
-    """Return the network of an ONNX file with its weights as plain fp32 constants.
+    """Return the network of an ONNX file with its weights as plain fp32 constants, in opset 13 or later.
 
     Raises:
-        EngineError: it is quantized already, or its opset is too old.
+        EngineError: it is quantized already, or its opset is too old and cannot be brought up.
     """
     model = onnx.load(str(path))
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        raise EngineError(
-            f"model file {path.name}: got opset {opset}; expected {OLDEST_OPSET} or later, which has a scale for each "
-            "channel. Export the network again."
-        )
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise EngineError(f"model file {path.name}: got a quantized network; expected the float one. Give that file.")
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        model = _converted(model, opset, path.name)
     fold_casts(model)
     _name_nodes(model)
     return model
+
+
+def _converted(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
+    """Return the network in the oldest opset that has a scale for each channel."""
+    try:
+        return version_converter.convert_version(model, OLDEST_OPSET)
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"model file {name}: got opset {opset}, which cannot be converted ({_one_line(error)}); expected "
+            f"{OLDEST_OPSET} or later. Export the network again."
+        ) from error
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

@@ -112,9 +112,19 @@ def test_nothing_is_printed_and_pictures_are_counted(path, capsys):
     assert (shown.out, shown.err) == ("", "")
 
 
+def test_an_older_opset_is_brought_up(path, tmp_path):
+    old = float_model(network(tmp_path / "old.onnx", opset=12))
+    assert old.opset_import[0].version == 13
+    shown = pictures(2, seed=9)
+    assert agreement(labels_by_onnxruntime(old, shown), labels_by_onnxruntime(float_model(path), shown)) == 1
+
+
 def test_what_cannot_be_quantized_is_refused(tmp_path, quantized):
-    with pytest.raises(EngineError, match="opset 12; expected 13"):
-        float_model(network(tmp_path / "old.onnx", opset=12))
+    old = onnx.load(str(network(tmp_path / "old.onnx", opset=12)))
+    old.graph.node[0].op_type = "NoSuchOperation"
+    onnx.save(old, str(tmp_path / "old.onnx"))
+    with pytest.raises(EngineError, match="got opset 12, which cannot be converted"):
+        float_model(tmp_path / "old.onnx")
     onnx.save(quantized, str(tmp_path / "int8.onnx"))
     with pytest.raises(EngineError, match="got a quantized network"):
         float_model(tmp_path / "int8.onnx")
