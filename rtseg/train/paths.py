@@ -37,6 +37,14 @@ def existing(path: str, base_folder: Path, where: str) -> Path:
     return found
 
 
+def is_there(path: str, base_folder: Path) -> bool:
+    """Tell whether a path of a recipe leads somewhere; one with a variable that is not set does not."""
+    try:
+        return expanded(path, base_folder, path).exists()
+    except ConfigError:
+        return False
+
+
 def listed_names(spec: str, base_folder: Path, key: str) -> frozenset[str]:
     """Return the names in a list of a TOML file.
 

@@ -49,6 +49,8 @@ class SetSettings:
     """How many times each picture counts where no set has a share."""
     augment: str | Mapping[str, Any] = ""
     """A profile, or a table of `AugmentSettings` (with `profile` as what it starts from); empty: the run's."""
+    optional: bool = False
+    """True: where its folder is not there, the run goes on without it and says so."""
     cut_out: bool = False
     """Mattes only: its people may be placed on other backgrounds."""
     background: bool = False

@@ -14,6 +14,7 @@ from rtseg.errors import ConfigError
 from rtseg.train.loop import Materials
 from rtseg.train.losses import build_loss
 from rtseg.train.mixing import MixedSource, shares_at
+from rtseg.train.paths import is_there
 from rtseg.train.pictures import PictureSet, SetSettings
 from rtseg.train.progress import Listener
 from rtseg.train.pseudo import Teacher, label_set
@@ -51,7 +52,7 @@ def prepare(
         SourceError: files of a set are missing.
     """
     table = None if recipe.task == "matte" else targets_of(recipe)
-    sets = [_opened(recipe, settings, table, listener) for settings in recipe.sets]
+    sets = [_opened(recipe, settings, table, listener) for settings in _present(recipe, listener)]
     if recipe.teacher is not None:
         sets = _labelled(recipe, recipe.teacher, sets, table, folder, listener, make_teacher)
     for each in sets:
@@ -76,6 +77,21 @@ def targets_of(recipe: Recipe) -> TargetTable:
     """Return the targets of a recipe's classes with the groups that its sets need. Raises ConfigError."""
     names = dict.fromkeys(settings.taxonomy for settings in recipe.sets if settings.taxonomy)
     return target_table(recipe.class_names, [recipe.taxonomy_of(name) for name in names])
+
+
+def _present(recipe: Recipe, listener: Listener) -> list[SetSettings]:
+    """Return the sets without the optional ones that are not there."""
+    found = []
+    for settings in recipe.sets:
+        if settings.optional and not settings.is_synthetic and not is_there(settings.path, recipe.base_folder):
+            listener.on_note(f"set {settings.name}: left out, {settings.path} is not there")
+        else:
+            found.append(settings)
+    if not found:
+        raise ConfigError(
+            "sets: got none that is there; expected at least one. Get the pictures, or correct the paths."
+        )
+    return found
 
 
 def _opened(recipe: Recipe, settings: SetSettings, table: TargetTable | None, listener: Listener) -> PictureSet:
