@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import rtseg
 from rtseg.api import effects_for
 from rtseg.color import to_rgb
-from rtseg.errors import RtsegError
+from rtseg.errors import RtsegError, SourceError
 from rtseg.render.compositor_cpu import CpuCompositor
 from rtseg.segmenter import Segmenter
 from rtseg.types import Frame
@@ -65,37 +65,48 @@ def cell(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return sheet
 
 
-def strip(pictures: Sequence[NDArray[np.uint8]], caption: str, count: int) -> NDArray[np.uint8]:
-    """Return a captioned row of `count` cells, the last ones empty where there are fewer pictures."""
-    empty = np.zeros((CELL_WH[1], CELL_WH[0], 3), np.uint8)
-    cells = [cell(picture) for picture in pictures] + [empty] * (count - len(pictures))
-    bar = np.full((CAPTION_PX, CELL_WH[0] * count, 3), 40, np.uint8)
+def tile(pictures: Sequence[NDArray[np.uint8]], caption: str) -> NDArray[np.uint8]:
+    """Return a captioned row of cells, uint8 [h, w, 3]."""
+    bar = np.full((CAPTION_PX, CELL_WH[0] * len(pictures), 3), 40, np.uint8)
     cv2.putText(bar, caption, (6, CAPTION_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, LIGHT, 1, cv2.LINE_AA)
-    return np.vstack([bar, np.hstack(cells)])
+    return np.vstack([bar, np.hstack([cell(picture) for picture in pictures])])
 
 
-def clip_strip(segmenter: Segmenter, path: Path, caption: str, arguments: argparse.Namespace) -> NDArray[np.uint8]:
-    """Return the row of one clip. Raises RtsegError where it cannot be played."""
+def laid_out(tiles: Iterable[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Return the tiles in reading order on a sheet of so many cells a row."""
+    width = CELL_WH[0] * columns
+    rows: list[list[NDArray[np.uint8]]] = [[]]
+    for one in tiles:
+        if sum(other.shape[1] for other in rows[-1]) + one.shape[1] > width:
+            rows.append([])
+        rows[-1].append(one)
+    lines = [np.hstack(row) for row in rows]
+    return np.vstack(
+        [np.pad(line, ((0, 6), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines]
+    )
+
+
+def clip_tile(segmenter: Segmenter, path: Path, caption: str, arguments: argparse.Namespace) -> NDArray[np.uint8]:
+    """Return the row of one clip, one cell for a still. Raises RtsegError where it cannot be played."""
     with rtseg.open_source(path) as source:
         frames = spread(islice(source.frames(), arguments.longest), arguments.frames)
-    return strip([drawn(segmenter, frame, arguments.effect) for frame in frames], caption, arguments.frames)
+    if not frames:
+        raise SourceError("got no frame; expected at least one.")
+    return tile([drawn(segmenter, frame, arguments.effect) for frame in frames], caption)
 
 
 def sheet_of(segmenter: Segmenter, arguments: argparse.Namespace) -> NDArray[np.uint8]:
     """Return the sheet of one model, two clips beside each other; say what was skipped."""
-    strips = []
+    tiles = []
     for path in sorted(path for path in arguments.media.rglob(arguments.only) if path.is_file()):
         name = str(path.relative_to(arguments.media))
         try:
-            strips.append(clip_strip(segmenter, path, name, arguments))
+            tiles.append(clip_tile(segmenter, path, name, arguments))
         except RtsegError as error:
             print(f"skipped {name}: {error}")
-    if not strips:
+    if not tiles:
         raise SystemExit(f"contact sheet: got nothing that plays in {arguments.media}; expected clips. Check --media.")
-    strips += [np.zeros_like(strips[0])] * (len(strips) % 2)
-    half = len(strips) // 2
-    gap = np.full((half * strips[0].shape[0], 8, 3), 255, np.uint8)
-    return np.hstack([np.vstack(strips[:half]), gap, np.vstack(strips[half:])])
+    return laid_out(tiles, 2 * arguments.frames)
 
 
 def main() -> int:
