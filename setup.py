@@ -5,7 +5,7 @@ from setuptools.command.build_py import build_py
 
 
 class BundlesOnly(build_py):
-    """Leave the training scripts out of the package with the bundles."""
+    """Leave scripts out of the package with the bundles."""
 
     def find_package_modules(self, package, package_dir):
         """Return (package, module, file) of every module to install."""
@@ -18,7 +18,11 @@ setup(
     package_dir={"rtseg_engines": "engines"},
     package_data={
         "rtseg": ["py.typed", "datasets/taxonomies/*.toml"],
-        "rtseg_engines": [f"{name}/{file}" for name in ("street", "person") for file in ("*.onnx", "model.toml")],
+        "rtseg_engines": [
+            f"{name}/{file}"
+            for name in ("street", "person")
+            for file in ("*.onnx", "model.toml", "weights.safetensors")
+        ],
     },
     cmdclass={"build_py": BundlesOnly},
 )

@@ -20,11 +20,11 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from rtseg.backends.openvino_planes import OpenVINOPlanes
 from rtseg.builder.cards import BYTE_SCALE, IMAGENET_MEAN, IMAGENET_STD, ONNX_NAME, CardFacts, card_tables, write_card
+from rtseg.builder.onnx_graph import SMALLEST_HALVED, store_half
 from rtseg.errors import EngineError
 from rtseg.models.bundle import load_bundle
 from rtseg.models.nets.blocks import folded
@@ -32,8 +32,6 @@ from rtseg.types import FloatArray, UInt8Array
 
 OPSET: Final = 17
 WEIGHTS_NAME: Final = "weights.safetensors"
-SMALLEST_HALVED: Final = 65
-"""Weights of fewer numbers stay in fp32."""
 LARGEST_DIFFERENCE: Final = 0.01
 """Of a class probability or a matte (0..1) between torch and a runtime, both in fp32."""
 INPUT_NAME: Final = "image"
@@ -131,25 +129,6 @@ def write_onnx(network: nn.Module, size_wh: tuple[int, int], output_name: str, p
     store_half(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
-
-
-def store_half(model: onnx.ModelProto) -> None:
-    """Store every weight that fp16 holds exactly as fp16 followed by a cast to fp32, in place."""
-    casts = []
-    for weight in model.graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
-            continue
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), values):
-            continue  # a constant that the exporter made
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT))
-    nodes = casts + list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:

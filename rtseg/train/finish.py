@@ -65,6 +65,7 @@ def _facts(recipe: Recipe, export: ExportSettings, training: Mapping[str, Any], 
 def _training(recipe: Recipe, export: ExportSettings, counters: Counters, device_text: str) -> dict[str, Any]:
     """Return the card's `[training]`: how long, on what, and the network, from which fine-tuning starts."""
     return {
+        **({"recipe": export.recipe} if export.recipe else {}),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "samples_seen": counters.samples,
         "minutes": round(counters.seconds / 60, 1),

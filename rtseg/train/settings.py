@@ -124,6 +124,8 @@ class ExportSettings:
     description: str = ""
     intended_use: str = ""
     limits: str = ""
+    recipe: str = ""
+    """Where this recipe is to be found, for the card."""
     effect: str = ""
     """What `rtseg run` draws without -e; empty: by task."""
     sources: tuple[Source, ...] = ()
