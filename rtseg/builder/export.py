@@ -97,10 +97,10 @@ def _without_auxiliary(network: nn.Module) -> nn.Module:
 
 
 def _round_to_half(network: nn.Module) -> None:
-    """Round the larger weights to what fp16 can hold, in place. See Note [Half weights]."""
+    """Round the larger weights and statistics to what fp16 can hold, in place. See Note [Half weights]."""
     with torch.no_grad():
-        for name, weight in network.named_parameters():
-            if weight.numel() < SMALLEST_HALVED:
+        for name, weight in (*network.named_parameters(), *network.named_buffers()):
+            if weight.numel() < SMALLEST_HALVED or not weight.is_floating_point():
                 continue
             rounded = weight.half().float()
             if not torch.isfinite(rounded).all():

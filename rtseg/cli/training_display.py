@@ -92,7 +92,7 @@ def make_listener(*, quiet: bool) -> Iterator[Listener]:
             TextColumn("{task.fields[facts]}"),
             TextColumn("{task.fields[left]}"),
         )
-        with Progress(*columns, console=Console(stderr=True)) as bars:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             yield Bar(bars, bars.add_task("training", total=1.0, visible=False, facts="", left=""))
 
 

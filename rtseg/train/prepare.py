@@ -112,7 +112,7 @@ def _labelled(
     make_teacher: MakeTeacher | None,
 ) -> list[PictureSet]:
     """Return the sets, those that the teacher is to label with its targets instead of their own."""
-    known = {each.settings.name for each in sets}
+    known = [settings.name for settings in recipe.sets]
     if unknown := [name for name in teacher.sets if name not in known]:
         raise ConfigError(f"teacher.sets: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")
     if make_teacher is None:

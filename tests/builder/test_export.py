@@ -16,6 +16,7 @@ from rtseg.builder import export  # noqa: E402
 from rtseg.builder.cards import CardFacts  # noqa: E402
 from rtseg.errors import EngineError  # noqa: E402
 from rtseg.models.nets.bisenetv2 import BiSeNetV2  # noqa: E402
+from rtseg.models.nets.ddrnet import DdrNet  # noqa: E402
 from rtseg.models.nets.lraspp_mobilenetv3 import LrasppMobileNetV3  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
@@ -83,6 +84,13 @@ def test_a_matte_is_exported_with_its_sigmoid(tmp_path):
     with rtseg.load(str(tmp_path / "matte")) as segmenter:
         alpha = segmenter(np.zeros((64, 96, 3), np.uint8)).alpha
     assert 0 <= alpha.min() <= alpha.max() <= 1
+
+
+def test_a_network_with_batch_norms_that_cannot_be_folded_agrees_as_closely(tmp_path):
+    torch.manual_seed(4)
+    network = settled(DdrNet(3, planes=16, pool_channels=96, head_channels=32, fine=True))
+    exported = export.export_bundle(network, tmp_path, FACTS)
+    assert max(exported.differences.values()) < 1e-4
 
 
 def test_weights_are_stored_as_half(exported):
