@@ -2,9 +2,15 @@
 
 Note [One file for every runtime]
     Weights are int8, a scale a channel; activations int8, one scale, zero point 0 (see Note [Signed activations]).
-    Nothing else is quantized: biases, sums and what NNCF knows to need range stay in floating point, which each runtime
-    executes as it likes (bf16 in OpenVINO, fp16 in TensorRT). NNCF's mixed preset, with shifted activations, is not
-    used: TensorRT refuses zero points, and a street network lost 9 points of agreement by it in OpenVINO.
+    NNCF's mixed preset, with shifted activations, is not used: TensorRT refuses zero points, and a street network lost
+    9 points of agreement by it in OpenVINO.
+
+Note [Only layers with weights]
+    Convolutions and matrix products read int8; sums, resizes, pools and all that follows the last convolution stay in
+    floating point, which each runtime executes as it likes (bf16 in OpenVINO, fp16 in TensorRT). NNCF by itself
+    quantizes the inputs of sums and resizes, too. Measured in one run on two cores against bf16: DDRNet 704x352 1.45
+    to 1.48 times as fast instead of 1.38 to 1.41, DDRNet 256x256 1.31 instead of 1.28, BiSeNetV2 1.29 instead of 1.27;
+    and labels as in fp32 98.8 instead of 98.7 % (the matte), 95.7 instead of 93.9 % (BiSeNetV2 on unseen footage).
 """
 
 from __future__ import annotations
@@ -29,6 +35,13 @@ from rtseg.types import UInt8Array
 
 OLDEST_OPSET: Final = 13
 """The first with a scale a channel."""
+WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operations that are quantized. See Note [Only layers with weights]."""
+PASSIVE: Final = frozenset(
+    {"Constant", "DepthToSpace", "Flatten", "Identity", "MaxPool", "Relu", "Reshape", "Slice", "Squeeze", "Transpose",
+     "Unsqueeze"}
+)  # fmt: skip
+"""Operations that a quantized value passes through unchanged, so that it may be quantized before them."""
 OnPicture = Callable[[], None]
 """Called each time a picture has been shown to the network."""
 
@@ -104,6 +117,7 @@ def quantize(
                 nncf.Dataset(list(pictures), prepared),
                 preset=nncf.QuantizationPreset.PERFORMANCE,
                 target_device=nncf.TargetDevice.ANY,
+                ignored_scope=nncf.IgnoredScope(types=_left_alone(model), validate=False),
                 subset_size=len(pictures),
                 fast_bias_correction=True,
             )
@@ -116,6 +130,11 @@ def quantize(
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
         raise EngineError("quantization: got no layer that can be quantized; expected convolutions. Keep it in fp16.")
     return quantized
+
+
+def _left_alone(model: onnx.ModelProto) -> list[str]:
+    """Return the kinds of nodes in a network whose inputs are not to be quantized."""
+    return sorted({node.op_type for node in model.graph.node} - WEIGHTED - PASSIVE)
 
 
 def _input_name(model: onnx.ModelProto) -> str:
