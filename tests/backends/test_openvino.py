@@ -176,6 +176,14 @@ def test_the_precision_is_what_the_cpu_does_or_what_was_asked(spec):
         assert "CPU" in backend.info.reasons[0]
 
 
+def test_a_quantised_file_has_its_other_layers_in_the_smallest_native_format(spec):
+    with loaded(spec("logits_nchw"), precision="auto") as backend:
+        smallest = backend.info.precision
+    with loaded(spec("logits_nchw"), precision="int8") as backend:
+        assert backend.info.precision == "int8"
+        assert backend.info.reasons[0] == f"int8, as asked, with the layers that are not quantised in {smallest}."
+
+
 def test_a_precision_the_cpu_lacks_is_refused(spec, monkeypatch):
     monkeypatch.setattr("rtseg.backends.openvino._capabilities", lambda core: frozenset({"FP32", "INT8"}))
     with pytest.raises(ConfigError, match="got bf16; expected fp32"):

@@ -48,8 +48,27 @@ def agreement(first, second):
 def test_no_unsigned_quantization_is_left(quantized):
     assert unsigned_nodes(quantized) == ()
     assert not any(weight.data_type == TensorProto.UINT8 for weight in quantized.graph.initializer)
-    assert len(quantized_layers(quantized)) >= 4
+    assert len(quantized_layers(quantized)) == 4
     onnx.checker.check_model(quantized, full_check=True)
+
+
+def test_only_layers_with_weights_read_bytes(quantized):
+    kinds = {node.name: node.op_type for node in quantized.graph.node}
+    assert {kinds[name] for name in quantized_layers(quantized)} == {"Conv"}
+
+
+def test_openvino_runs_the_convolutions_in_eight_bits(quantized, tmp_path):
+    import openvino
+
+    core = openvino.Core()
+    if "INT8" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no 8-bit arithmetic")
+    onnx.save(quantized, str(tmp_path / "int8.onnx"))
+    nodes = core.compile_model(str(tmp_path / "int8.onnx"), "CPU").get_runtime_model().get_ordered_ops()
+    facts = [{key: value.astype(str) for key, value in node.get_rt_info().items()} for node in nodes]
+    used = [fact["runtimePrecision"] for fact in facts if fact.get("layerType") == "Convolution"]
+    assert len(used) == 4
+    assert set(used) <= {"i8", "u8"}
 
 
 def test_nncf_itself_makes_unsigned_ones(path, quantized):

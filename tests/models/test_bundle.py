@@ -64,6 +64,8 @@ def test_a_changed_model_file_is_refused(bundle_folder):
         ('effect = "tint"', "smoothing = 1", r"defaults\.smoothing.*true or false"),
         ("[scores]", "[scores", "invalid TOML"),
         ('onnx = "model.onnx"', 'onnx = "model.onnx"\nint8 = "model.int8.onnx"', "int8_sha256; expected both"),
+        ('effect = "tint"', 'precision = "int8"', r"defaults\.precision: got int8 without files\.int8"),
+        ('effect = "tint"', 'precision = "bf16"', r"defaults\.precision.*expected one of fp16, int8"),
     ],
 )
 def test_a_wrong_card_is_one_line_with_the_remedy(bundle_folder, change_card, old, new, message):
@@ -104,6 +106,24 @@ def test_a_quantised_file_is_verified_and_used_for_int8_only(bundle_folder, chan
     (bundle_folder / "small.onnx").write_bytes(b"\x08\x08changed")
     with pytest.raises(EngineError, match="got sha256"):
         load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize(("preferred", "chosen"), [("int8", "int8"), ("fp16", "auto")])
+def test_the_card_says_which_file_is_used_unless_one_is_asked_for(bundle_folder, change_card, preferred, chosen):
+    shutil.copy(bundle_folder / "model.onnx", bundle_folder / "small.onnx")
+    sha256 = load_bundle(bundle_folder).sha256
+    assert load_bundle(bundle_folder).choose_precision(None) == ("auto", ())
+    change_card('onnx = "model.onnx"', f'onnx = "model.onnx"\nint8 = "small.onnx"\nint8_sha256 = "{sha256}"')
+    change_card('effect = "tint"', f'effect = "tint"\nprecision = "{preferred}"')
+    bundle = load_bundle(bundle_folder)
+    assert bundle.precisions[0] == preferred
+    for asked in (None, "auto"):
+        precision, reasons = bundle.choose_precision(asked)
+        assert precision == chosen
+        assert len(reasons) == 1
+        assert "the card prefers" in reasons[0]
+    assert bundle.choose_precision("bf16") == ("bf16", ())
+    assert bundle.choose_precision("int8") == ("int8", ())
 
 
 def test_int8_without_a_file_for_it_is_refused(bundle_folder):
