@@ -178,7 +178,9 @@ def _export(
 ) -> None:
     from rtseg.train.finish import export_run
 
-    exported = export_run(recipe, folder.best, bundle_folder, outcome.counters, device, scores)
+    exported = export_run(
+        recipe, folder.best, bundle_folder, counters=outcome.counters, device_text=device, scores=scores
+    )
     agreement = ", ".join(f"{name} {value:.1e}" for name, value in exported.differences.items())
     _say(f"bundle: {bundle_folder} ({exported.onnx_bytes / 1e6:.1f} MB; differs from torch by {agreement})")
     _say(f"try it: rtseg run CLIP.mp4 -m {bundle_folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -79,6 +80,12 @@ def _cpu_has_bf16() -> bool:
 
 def normalised(pictures_nhwc: Tensor) -> Tensor:
     """Return uint8 [N, H, W, 3] as float32 [N, 3, H, W] in channels-last order, with ImageNet's mean and deviation."""
-    mean = torch.tensor(IMAGENET_MEAN, device=pictures_nhwc.device) * 255
-    std = torch.tensor(IMAGENET_STD, device=pictures_nhwc.device) * 255
+    mean, std = _statistics(pictures_nhwc.device)
     return ((pictures_nhwc.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of bytes on a device, where they stay: a copy a step would wait for the device."""
+    mean, std = (torch.tensor(values) * 255 for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean.to(device), std.to(device)

@@ -90,7 +90,8 @@ def plan_finetune(
     task = "matte" if data.taxonomy.kind == "matte" or (bundle.task == "matte" and len(names) == 2) else "semantic"
     same = task == bundle.task and (task == "matte" or names == bundle.classes)
     members = None if same else _members(task, bundle, names, data)
-    tables = _tables(bundle, data, network, names, task, name, budget, fresh=not same)
+    tables = _tables(bundle, data, names, name, fresh=not same) | {"task": task, "loss": _loss(task)}
+    tables |= {"network": dict(network), "schedule": _schedule(bundle.network.size_wh, budget)}
     for change in changes:
         apply_change(tables, change)
     recipe = recipe_from(tables, run_folder.resolve())
@@ -123,18 +124,8 @@ def _write_tables(path: Path, tables: Mapping[str, Any]) -> None:
         raise SinkError(f"--out: got {error.strerror} for {path}; expected a folder that can be written.") from error
 
 
-def _tables(
-    bundle: Bundle,
-    data: UserData,
-    network: Mapping[str, Any],
-    names: tuple[str, ...],
-    task: str,
-    name: str,
-    budget: Mapping[str, Any],
-    *,
-    fresh: bool,
-) -> dict[str, Any]:
-    """Return the recipe of a fine-tuning."""
+def _tables(bundle: Bundle, data: UserData, names: tuple[str, ...], name: str, *, fresh: bool) -> dict[str, Any]:
+    """Return the parts of a fine-tuning's recipe that follow from bundle and data."""
     place = {"name": data.folder.resolve().name, "path": str(data.folder.resolve()), "taxonomy": CLASSES_TOML}
     place |= {"layout": data.layout}
     train_split, held_out_split = data.splits or (None, None)
@@ -142,14 +133,10 @@ def _tables(
     scored = {} if data.splits else {"only": f"{SPLIT_NAME}:held_out"}
     road = "road" in bundle.classes
     return {
-        "task": task,
-        "network": dict(network),
         "classes": {"names": list(names), "palette": _palette(bundle, names)},
         "set": [place | listed | ({"split": train_split} if train_split else {})],
         "augment": {"profile": "street" if road else "plain"},
-        "loss": _loss(task),
         "optimiser": {"head_rate": HEAD_RATE if fresh else 1.0},
-        "schedule": {**budget, "rate": RATE, "warm_up": 0.05, "phases": _phases(bundle.network.size_wh)},
         "average": {"horizon": 60},
         "validation": {
             "set": [place | scored | {"limit": SCORED_PICTURES} | ({"split": held_out_split} if data.splits else {})],
@@ -164,6 +151,10 @@ def _loss(task: str) -> dict[str, Any]:
     if task == "matte":
         return {"cross_entropy": 1.0, "dice": 0.5, "edge_weight": 1.0}
     return {"cross_entropy": 1.0, "class_weighting": "frequency"}
+
+
+def _schedule(size_wh: tuple[int, int], budget: Mapping[str, Any]) -> dict[str, Any]:
+    return {**budget, "rate": RATE, "warm_up": 0.05, "phases": _phases(size_wh)}
 
 
 def _phases(size_wh: tuple[int, int]) -> list[dict[str, Any]]:

@@ -19,7 +19,13 @@ from rtseg.train.tables import tables_of
 
 
 def export_run(
-    recipe: Recipe, weights_path: Path, folder: Path, counters: Counters, device_text: str, scores: Mapping[str, Any]
+    recipe: Recipe,
+    weights_path: Path,
+    folder: Path,
+    *,
+    counters: Counters,
+    device_text: str,
+    scores: Mapping[str, Any],
 ) -> Exported:
     """Write the bundle of a run and check that it computes what the torch network computes.
 

@@ -195,9 +195,10 @@ class Trainer:
         counters, settings = self.counters, self._recipe.optimiser
         torch.manual_seed(self._recipe.seed * _SEED_STEP + counters.step)
         set_rate(self._optimiser, self._recipe.schedule.rate_at(self._progress()))
+        fills = self._fills(batch)  # asked before the copy: an answer from a GPU would have to be waited for
         batch = batch.to(self._device.torch)
         pictures = normalised(batch.pictures)
-        targets, ignored = self._filled(batch, pictures)
+        targets, ignored = self._filled(batch, pictures) if fills else (batch.targets, batch.ignored)
         with self._device.autocast():
             output = self.network(pictures)
         loss, _ = self._loss(output, targets, ignored)
@@ -211,11 +212,14 @@ class Trainer:
         self._losses.append(loss.detach())
         self._unchecked.append((counters.step, loss.detach(), norm.detach()))
 
+    def _fills(self, batch: Batch) -> bool:
+        """Return whether it is time for pseudo-labels, and the batch has something open."""
+        start = self._recipe.pseudo.start
+        return start < 1 and self._progress() >= start and bool(batch.pseudo.any())
+
     def _filled(self, batch: Batch, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return targets and ignored, what labels leave open filled in by the averaged network where it is time."""
+        """Return targets and ignored, what labels leave open filled in by the averaged network."""
         pseudo = self._recipe.pseudo
-        if self._progress() < pseudo.start or pseudo.start >= 1 or not bool(batch.pseudo.any()):
-            return batch.targets, batch.ignored
         with torch.no_grad(), self._device.autocast():
             logits: Tensor = self._average.network(pictures)
         if self._membership is not None:

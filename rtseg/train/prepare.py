@@ -51,10 +51,14 @@ def prepare(
         ConfigError: sets, classes and taxonomies do not fit together.
         SourceError: files of a set are missing.
     """
-    table = None if recipe.task == "matte" else targets_of(recipe)
-    sets = [_opened(recipe, settings, table, listener) for settings in _present(recipe, listener)]
+    opener = _Opener(recipe, listener)
+    table = opener.table
+    sets = [opener.opened(settings) for settings in opener.present()]
     if recipe.teacher is not None:
-        sets = _labelled(recipe, recipe.teacher, sets, table, folder, listener, make_teacher)
+        if make_teacher is None:
+            raise ConfigError("teacher: got one where none can be loaded; expected a recipe without. Run rtseg train.")
+        root = recipe.base_folder / recipe.teacher.folder if recipe.teacher.folder else folder / "teacher"
+        sets = opener.labelled(sets, recipe.teacher, make_teacher, root)
     for each in sets:
         listener.on_note(f"set {each.settings.name}: {len(each)} pictures")
     counts = [len(each) for each in sets]
@@ -79,53 +83,50 @@ def targets_of(recipe: Recipe) -> TargetTable:
     return target_table(recipe.class_names, [recipe.taxonomy_of(name) for name in names])
 
 
-def _present(recipe: Recipe, listener: Listener) -> list[SetSettings]:
-    """Return the sets without the optional ones that are not there."""
-    found = []
-    for settings in recipe.sets:
-        if settings.optional and not settings.is_synthetic and not is_there(settings.path, recipe.base_folder):
-            listener.on_note(f"set {settings.name}: left out, {settings.path} is not there")
-        else:
-            found.append(settings)
-    if not found:
-        raise ConfigError(
-            "sets: got none that is there; expected at least one. Get the pictures, or correct the paths."
-        )
-    return found
+class _Opener:
+    """Opens the sets of a recipe."""
 
+    def __init__(self, recipe: Recipe, listener: Listener) -> None:
+        self._recipe, self._listener = recipe, listener
+        self.table = None if recipe.task == "matte" else targets_of(recipe)
+        """The targets; None: mattes."""
 
-def _opened(recipe: Recipe, settings: SetSettings, table: TargetTable | None, listener: Listener) -> PictureSet:
-    def tell(done: int, total: int) -> None:
-        if done == total or done % 100 == 0:
-            listener.on_note(f"set {settings.name}: {done} of {total} frames")
+    def present(self) -> list[SetSettings]:
+        """Return the sets without the optional ones that are not there. Raises ConfigError where none is."""
+        found = []
+        for each in self._recipe.sets:
+            if each.optional and not each.is_synthetic and not is_there(each.path, self._recipe.base_folder):
+                self._listener.on_note(f"set {each.name}: left out, {each.path} is not there")
+            else:
+                found.append(each)
+        if not found:
+            raise ConfigError(
+                "sets: got none that is there; expected at least one. Get the pictures, or correct the paths."
+            )
+        return found
 
-    return open_set(settings, recipe.base_folder, table, progress=tell)
+    def opened(self, settings: SetSettings) -> PictureSet:
+        """Return one set, opened."""
 
+        def tell(done: int, total: int) -> None:
+            if done == total or done % 100 == 0:
+                self._listener.on_note(f"set {settings.name}: {done} of {total} frames")
 
-def _labelled(
-    recipe: Recipe,
-    teacher: TeacherSettings,
-    sets: Sequence[PictureSet],
-    table: TargetTable | None,
-    folder: Path,
-    listener: Listener,
-    make_teacher: MakeTeacher | None,
-) -> list[PictureSet]:
-    """Return the sets, those that the teacher is to label with its targets instead of their own."""
-    known = [settings.name for settings in recipe.sets]
-    if unknown := [name for name in teacher.sets if name not in known]:
-        raise ConfigError(f"teacher.sets: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")
-    if make_teacher is None:
-        raise ConfigError("teacher: got one where none can be loaded; expected a recipe without. Run rtseg train.")
-    loaded = make_teacher(teacher)
-    root = recipe.base_folder / teacher.folder if teacher.folder else folder / "teacher"
-    found = []
-    for each in sets:
-        if each.settings.name in teacher.sets:
-            listener.on_note(f"set {each.settings.name}: labelled by {loaded.name}")
-            place = label_set(loaded, each, root / each.settings.name, confidence=teacher.confidence)
-            settings = replace(each.settings, targets=str(place.resolve()))
-            found.append(_opened(recipe, settings, table, listener))
-        else:
+        return open_set(settings, self._recipe.base_folder, self.table, progress=tell)
+
+    def labelled(
+        self, sets: Sequence[PictureSet], settings: TeacherSettings, make_teacher: MakeTeacher, root: Path
+    ) -> list[PictureSet]:
+        """Return the sets, those that the teacher is to label with its targets, kept under `root`."""
+        known = [each.name for each in self._recipe.sets]
+        if unknown := [name for name in settings.sets if name not in known]:
+            raise ConfigError(f"teacher.sets: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")
+        teacher = make_teacher(settings)
+        found = []
+        for each in sets:
+            if each.settings.name in settings.sets:
+                self._listener.on_note(f"set {each.settings.name}: labelled by {teacher.name}")
+                place = label_set(teacher, each, root / each.settings.name, confidence=settings.confidence)
+                each = self.opened(replace(each.settings, targets=str(place.resolve())))
             found.append(each)
-    return found
+        return found

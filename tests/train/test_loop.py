@@ -15,6 +15,7 @@ pytest.importorskip("safetensors", reason="training needs the extra `train`")
 from rtseg.builder.export import load_weights  # noqa: E402
 from rtseg.errors import ConfigError, TrainingError  # noqa: E402
 from rtseg.train.device import choose_device, normalised  # noqa: E402
+from rtseg.train.loader import stacked  # noqa: E402
 from rtseg.train.progress import Silent  # noqa: E402
 from rtseg.train.samples import TrainingSample  # noqa: E402
 from tests.train.tiny import Squares, squares_dataset, tiny_trainer, weights_of  # noqa: E402
@@ -204,14 +205,14 @@ class Unlabelled(Squares):
 def test_what_labels_leave_open_is_filled_in_when_it_is_time(tmp_path):
     trainer = tiny_trainer(tmp_path, 8, source=Unlabelled(), pseudo={"start": 0.5, "confidence": 0.5001})
     sample = Unlabelled().draw(0, (64, 64))
-    from rtseg.train.loader import stacked
-
     batch = stacked([sample])
-    pictures = normalised(batch.pictures)
-    assert torch.equal(trainer._filled(batch, pictures)[0], batch.targets)
+    assert not trainer._fills(batch)
     trainer.counters.step = 4
-    filled = trainer._filled(batch, pictures)[0]
+    assert trainer._fills(batch)
+    filled, _ = trainer._filled(batch, normalised(batch.pictures))
+    assert (batch.targets == 255).all()
     assert (filled != 255).float().mean() > 0.5
+    assert not trainer._fills(stacked([Squares().draw(0, (64, 64))]))
 
 
 @pytest.mark.needs_cuda
