@@ -30,7 +30,7 @@ CUT_SHARE: Final[float] = 0.6
 NOISIEST_LEVELS: Final[float] = 1.6
 """Noise, standard deviation in levels after averaging, beyond which a restless picture is taken to be moving."""
 _NOISE_MARGIN: Final[float] = 4.0  # so many standard deviations are noise: one pixel in 16,000 is wrong
-_QUARTILE: Final[float] = 0.3186  # a quarter of normal noise lies within so many standard deviations
+_CALMEST_TENTH: Final[float] = 0.1257  # a tenth of normal noise lies within so many standard deviations
 _SAMPLED_PX: Final[int] = 4  # every so many pixels, each way, are enough to know the noise by
 
 
@@ -115,11 +115,11 @@ def gain_of(passed_seconds: float, settling_seconds: float) -> np.float32:
 def _light_and_noise(difference: FloatArray) -> tuple[np.float32, float]:
     """Return the change of light that most of the picture shares, and the standard deviation of its noise, in levels.
 
-    The noise is that of the calmest half, so that it is not motion that is measured while less than half stands still.
+    The noise is told by the calmest tenth, so that motion is not taken for it while a part of the picture stands still.
     """
     sample = difference[::_SAMPLED_PX, ::_SAMPLED_PX].ravel()
     light = np.float32(np.median(sample))
     calmest = np.abs(sample - light)
-    quarter = calmest.size // 4
-    noise = float(np.partition(calmest, quarter)[quarter]) / _QUARTILE
+    tenth = calmest.size // 10
+    noise = float(np.partition(calmest, tenth)[tenth]) / _CALMEST_TENTH
     return light, min(noise, NOISIEST_LEVELS)
