@@ -24,7 +24,7 @@ from rtseg.train.progress import TrainingProgress, left_seconds  # noqa: E402
 from tests.train.tiny import CLASSES, NETWORK, write_squares  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
-STEPS = 16
+STEPS = 12
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def recipe(tmp_path_factory):
         "average": {"horizon": 5},
         "validation": {
             "set": [{"name": "held", "path": "data", "taxonomy": "squares.toml", "limit": 2}],
-            "every": 0.25,
+            "every": 0.34,
             "overlays": 1,
         },
         "export": {"name": "squares", "size_wh": [64, 64], "licence": "none"},
@@ -121,7 +121,7 @@ def test_a_bundle_of_ones_own_is_fine_tuned_in_one_line(whole, tmp_path, clip, c
     data = write_squares(tmp_path / "data", 8)
     (data / "classes.txt").write_text("ground\nsquare\n")
     mine = tmp_path / "mine"
-    assert train("--from", whole / "bundle", "--data", data, "--out", mine, "--steps", "4") == 0
+    assert train("--from", whole / "bundle", "--data", data, "--out", mine, "--steps", "2") == 0
     said = capsys.readouterr().out
     assert "fine-tuning squares to ground, square (all with its weights)" in said
     before, after = (float(word) for word in said.split("miou")[-1].split()[:2])
@@ -129,14 +129,6 @@ def test_a_bundle_of_ones_own_is_fine_tuned_in_one_line(whole, tmp_path, clip, c
     assert main(["run", str(clip), "-m", str(mine), "-o", "null", "-q"]) == 0
     assert main(["eval", str(mine), str(data), "-t", str(mine / "run" / "classes.toml"), "-q"]) == 0
     assert (mine / "run" / "curves.png").exists()
-    # The new bundle is one to start from as well, here with another class beside.
-    assert (
-        train(
-            "--from", mine, "--data", data, "--out", tmp_path / "third", "--steps", "1", "--classes", "ground,square,x"
-        )
-        == 0
-    )
-    assert "(with its weights: ground, square)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
