@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rtseg.errors import SinkError as SinkError
     from rtseg.errors import SourceError as SourceError
     from rtseg.errors import StageError as StageError
+    from rtseg.errors import TrainingError as TrainingError
     from rtseg.models.bundle import list_bundles as list_bundles
     from rtseg.pipeline.pipeline import Pipeline as Pipeline
     from rtseg.pipeline.report import Progress as Progress
@@ -54,6 +55,7 @@ _HOMES = {
     "SourceError": "rtseg.errors",
     "StageError": "rtseg.errors",
     "Stats": "rtseg.stats",
+    "TrainingError": "rtseg.errors",
     "Yuv420": "rtseg.types",
     "list_bundles": "rtseg.models.bundle",
     "load": "rtseg.segmenter",
