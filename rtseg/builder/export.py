@@ -25,13 +25,16 @@ from torch import Tensor, nn
 from rtseg.backends.openvino_planes import OpenVINOPlanes
 from rtseg.builder.cards import BYTE_SCALE, IMAGENET_MEAN, IMAGENET_STD, ONNX_NAME, CardFacts, card_tables, write_card
 from rtseg.builder.onnx_graph import SMALLEST_HALVED, store_half
+from rtseg.builder.weights import WEIGHTS_NAME as WEIGHTS_NAME
+from rtseg.builder.weights import load_weights as load_weights
+from rtseg.builder.weights import save_beside
+from rtseg.builder.weights import save_weights as save_weights
 from rtseg.errors import EngineError
 from rtseg.models.bundle import load_bundle
 from rtseg.models.nets.blocks import folded
 from rtseg.types import FloatArray, UInt8Array
 
 OPSET: Final = 17
-WEIGHTS_NAME: Final = "weights.safetensors"
 LARGEST_DIFFERENCE: Final = 0.01
 """Of a class probability or a matte (0..1) between torch and a runtime, both in fp32."""
 INPUT_NAME: Final = "image"
@@ -76,7 +79,7 @@ def export_bundle(network: nn.Module, folder: Path, facts: CardFacts) -> Exporte
     waiting = folder / f".part-{ONNX_NAME}"
     write_onnx(deployed, facts.size_wh, facts.output_kind, waiting)
     waiting.replace(path)
-    save_weights(network.state_dict(), folder / WEIGHTS_NAME)
+    save_beside(path, network)
     write_card(folder, card_tables(facts, hashlib.sha256(path.read_bytes()).hexdigest()))
     return Exported(folder, path.stat().st_size, check_agreement(deployed, folder))
 
@@ -129,31 +132,6 @@ def write_onnx(network: nn.Module, size_wh: tuple[int, int], output_name: str, p
     store_half(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
-
-
-def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write weights as safetensors: convolutions in fp16, per-channel numbers (whose range is wide) in fp32."""
-    from safetensors.torch import save
-
-    def stored(value: Tensor) -> Tensor:
-        value = value.detach().cpu()
-        return (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
-
-    waiting = path.with_name(f".part-{path.name}")
-    waiting.write_bytes(save({name: stored(value) for name, value in state.items()}, dict(metadata or {})))
-    waiting.replace(path)
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Return weights from safetensors, floating-point ones as fp32 on the CPU. Raises EngineError."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise EngineError(f"weights {path}: got {error}; expected a safetensors file. Fetch it again.") from error
-    return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
 
 def check_agreement(deployed: nn.Module, folder: Path, seed: int = 3) -> dict[str, float]:

@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+HALF_SUFFIX: Final = ".half"
+"""Ends the name of a weight that is stored as fp16; without it, it is the name in torch."""
 SMALLEST_HALVED: Final = 65
 """Weights of fewer numbers stay in fp32."""
 FP16_MOST: Final = 65504.0
@@ -60,8 +62,8 @@ def store_half(model: onnx.ModelProto) -> int:
         if values.dtype != np.float32 or values.size < SMALLEST_HALVED or not np.abs(values).max() <= FP16_MOST:
             continue
         name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT))
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF_SUFFIX}"))
+        casts.append(helper.make_node("Cast", [f"{name}{HALF_SUFFIX}"], [name], f"{name}.cast", to=TensorProto.FLOAT))
     _set_nodes(model, [*casts, *model.graph.node])
     return len(casts)
 

@@ -72,6 +72,18 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
+def folded_pairs(network: nn.Module) -> dict[str, str]:
+    """Return the names of the convolutions that `folded` changes, each with the name of the batch norm it takes up."""
+    pairs = {}
+    for prefix, module in network.named_modules():
+        if isinstance(module, nn.Sequential):
+            for name, following in itertools.pairwise(module._modules):
+                convolution, norm = module._modules[name], module._modules[following]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    pairs[f"{prefix}.{name}".lstrip(".")] = f"{prefix}.{following}".lstrip(".")
+    return pairs
+
+
 def _fold_sequence(sequence: nn.Sequential) -> None:
     names = list(sequence._modules)
     for name, following in itertools.pairwise(names):
