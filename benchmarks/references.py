@@ -124,9 +124,9 @@ def scene_frame(scene: str, seed: int, at_seconds: float) -> tuple[NDArray[np.ui
     from rtseg.scenes import DeskScene, StreetScene
 
     if scene == "street":
-        rgb, labels = StreetScene(FRAME_WH, seed).render_with_labels(at_seconds)
+        rgb, labels = StreetScene(size_wh=FRAME_WH, seed=seed).render_with_labels(at_seconds)
         return labels, rgb
-    rgb, alpha = DeskScene(FRAME_WH, seed).render_with_alpha(at_seconds)
+    rgb, alpha = DeskScene(size_wh=FRAME_WH, seed=seed).render_with_alpha(at_seconds)
     return (alpha > 0.5).astype(np.uint8), rgb
 
 
@@ -197,9 +197,10 @@ def main() -> None:
     scores: dict[str, dict[str, float]] = {}
     for name, segmenter in models.items():
         scores[name] = real_scores(options.job, segmenter, options.shared / "data")
+        print(json.dumps({name: {key: round(value, 4) for key, value in scores[name].items()}}), flush=True)
         if name == "rtseg":
             scores[name] |= synthetic_scores(options.job, segmenter)
-        print(json.dumps({name: {key: round(value, 4) for key, value in scores[name].items()}}), flush=True)
+            print(json.dumps({key: round(value, 4) for key, value in list(scores[name].items())[-2:]}), flush=True)
     timed = {} if options.skip_speed else speed(models, options.rounds)
     print(json.dumps(timed))
     if options.card:
