@@ -12,6 +12,8 @@ torch = pytest.importorskip("torch", reason="the networks need the extra `train`
 from rtseg.models.nets.bisenetv2 import BiSeNetV2  # noqa: E402
 from rtseg.models.nets.blocks import folded, inference_output, parameter_count, scaled, upsample  # noqa: E402
 
+pytestmark = pytest.mark.needs_torch
+
 
 def narrow(**changes: object) -> BiSeNetV2:
     torch.manual_seed(0)

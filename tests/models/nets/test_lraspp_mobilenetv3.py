@@ -12,6 +12,8 @@ torch = pytest.importorskip("torch", reason="the networks need the extra `train`
 from rtseg.models.nets.blocks import folded, inference_output, parameter_count  # noqa: E402
 from rtseg.models.nets.lraspp_mobilenetv3 import LARGE, SMALL, LrasppMobileNetV3, MobileNetV3  # noqa: E402
 
+pytestmark = pytest.mark.needs_torch
+
 
 def test_large_has_exactly_the_size_of_the_public_implementation() -> None:
     # torchvision's lraspp_mobilenet_v3_large with its 21 classes: 3,221,538 parameters.
