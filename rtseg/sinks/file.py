@@ -91,6 +91,11 @@ class FileSink(Sink):
         """The final file."""
         return self.path
 
+    @property
+    def growing_path(self) -> Path:
+        """The file as it grows, under its temporary name, until `close` or `abort` moves it."""
+        return self._temporary
+
     def would_replace(self, path: Path) -> bool:
         """Find out whether `path` is the final file, or the partial one that a failure would leave."""
         return any(is_same_file(own, path) for own in (self.path, placing.partial_path(self.path)))
