@@ -3,7 +3,7 @@
 The builder writes them and backends read them, so this lies below both. A backend opens one so:
 
     flavour, device = load_flavour(), current_device()
-    key = engine_key(network, flavour, device, precision="fp16", form="bytes")
+    key = engine_key(network, flavour, device, precision="fp16", form="planes")
     found = EngineCache().lookup(key)       # verified; built for this GPU, or ahead, without one
     if found.engine is None:                # found.reason says why in one line
         ...

@@ -14,11 +14,13 @@ from rtseg.errors import ConfigError
 from rtseg.network import NetworkSpec
 from rtseg.tensorrt_flavour import Flavour
 
-EngineForm = Literal["bytes", "planes"]
-"""bytes: uint8 [N, H, W, 3] RGB in; labels or matte uint8 [N, H, W] out, so normalisation and argmax are in the engine.
-planes: normalised float [N, 3, H, W] in; the network's own output (logits, matte) out, for kernels that do the rest."""
+EngineForm = Literal["planes", "masks", "bytes"]
+"""planes: normalised float [N, 3, H, W] in the network's channel order in; the network's own output (logits, matte) out,
+in float and in the network's layout, for kernels that do the rest.
+masks: the same in; labels uint8 [N, H, W] or a matte, float [N, H, W], out: the argmax is in the engine.
+bytes: RGB bytes uint8 [N, H, W, 3] in; labels or a matte 0..255, uint8 [N, H, W], out: normalisation, too."""
 EnginePrecision = Literal["fp16", "int8", "fp32"]
-FORMS: Final[tuple[EngineForm, ...]] = ("bytes", "planes")
+FORMS: Final[tuple[EngineForm, ...]] = ("planes", "masks", "bytes")
 PRECISIONS: Final[tuple[EnginePrecision, ...]] = ("fp16", "int8", "fp32")
 DIGEST_LENGTH: Final = 32
 GRAPH_REVISION: Final = 1
@@ -124,7 +126,7 @@ def engine_key(
     model: str | None = None,
     model_sha256: str | None = None,
     batch: int = 1,
-    form: EngineForm = "bytes",
+    form: EngineForm = "planes",
     options: Mapping[str, str] | None = None,
 ) -> EngineKey:
     """Return the key of a network's engine; builder and backend ask for it here, so that both mean the same one.
@@ -166,7 +168,7 @@ def _check(network: NetworkSpec, precision: str, batch: int, form: str) -> None:
     if precision not in PRECISIONS:
         raise ConfigError(f"engine precision: got {precision!r}; expected one of {', '.join(PRECISIONS)}. Use fp16.")
     if form not in FORMS:
-        raise ConfigError(f"engine form: got {form!r}; expected one of {', '.join(FORMS)}. Use bytes.")
+        raise ConfigError(f"engine form: got {form!r}; expected one of {', '.join(FORMS)}. Use planes.")
     if batch < 1:
         raise ConfigError(f"engine batch: got {batch}; expected at least 1. Leave it out for 1.")
     if min(network.size_wh) < 1:
