@@ -12,16 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.backends.openvino import (
-    _class_axis,
-    _engine_errors,
-    _fix_input_shape,
-    _inference_errors,
-    _openvino,
-    _raw_output,
-    _version,
-    _with_byte_input,
-)
+from rtseg.backends.openvino_graph import class_axis, fix_input_shape, raw_output, with_byte_input
+from rtseg.backends.openvino_runtime import engine_errors, inference_errors, openvino_module, version_of
 from rtseg.errors import ConfigError
 from rtseg.network import NetworkSpec
 from rtseg.types import FloatArray, UInt8Array
@@ -49,13 +41,13 @@ class OpenVINOPlanes:
             )
         self.network = network if size_wh is None else replace(network, size_wh=size_wh)
         """The network's facts, with the input size in use."""
-        ov = _openvino()
-        self.version = _version(ov)
+        ov = openvino_module()
+        self.version = version_of(ov)
         """Version of OpenVINO."""
         core = ov.Core()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         model = _graph(ov, core, self.network)
-        with _engine_errors(network.onnx_path.name, "compile"):
+        with engine_errors(network.onnx_path.name, "compile"):
             self._compiled: Any = core.compile_model(model, "CPU", settings)
 
     def __call__(self, picture: UInt8Array) -> FloatArray:
@@ -67,7 +59,7 @@ class OpenVINOPlanes:
         Raises:
             InferenceError: the network failed on the picture.
         """
-        with _inference_errors():
+        with inference_errors():
             found = self._compiled(np.ascontiguousarray(picture)[None])[0]
         return np.array(found, np.float32)
 
@@ -76,16 +68,16 @@ def _graph(ov: Any, core: Any, network: NetworkSpec) -> Any:
     """Return the network from picture bytes [1, h, w, 3] to planes [K, h, w]."""
     op = import_module("openvino.opset13")
     name = network.onnx_path.name
-    with _engine_errors(name, "read"):
+    with engine_errors(name, "read"):
         model = core.read_model(str(network.onnx_path))
-    _fix_input_shape(model, network)
-    output = _raw_output(model, network)
+    fix_input_shape(model, network)
+    output = raw_output(model, network)
     shape = [int(side) for side in output.get_shape()]
-    axis = _class_axis(shape, network)
-    with _engine_errors(name, "extend"):
+    axis = class_axis(shape, network)
+    with engine_errors(name, "extend"):
         planes = _planes(op, op.convert(output, "f32"), network, shape, axis)
         extended = ov.Model([op.result(planes)], model.get_parameters(), "planes")
-        return _with_byte_input(ov, extended, network)
+        return with_byte_input(ov, extended, network)
 
 
 def _planes(op: Any, output: Any, network: NetworkSpec, shape: list[int], axis: int | None) -> Any:

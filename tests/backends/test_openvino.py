@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rtseg.backends.base import EngineRequest
-from rtseg.backends.openvino import OpenVINOBackend, _first_line
+from rtseg.backends.openvino import OpenVINOBackend
+from rtseg.backends.openvino_runtime import first_line
 from rtseg.errors import BackendUnavailable, ConfigError, EngineError, InferenceError
 
 
@@ -185,7 +186,7 @@ def test_a_quantised_file_has_its_other_layers_in_the_smallest_native_format(spe
 
 
 def test_a_precision_the_cpu_lacks_is_refused(spec, monkeypatch):
-    monkeypatch.setattr("rtseg.backends.openvino._capabilities", lambda core: frozenset({"FP32", "INT8"}))
+    monkeypatch.setattr("rtseg.backends.openvino.capabilities_of", lambda core: frozenset({"FP32", "INT8"}))
     with pytest.raises(ConfigError, match="got bf16; expected fp32"):
         loaded(spec("logits_nchw"), precision="bf16")
 
@@ -198,4 +199,4 @@ def test_without_openvino_the_command_that_mends_it_is_named(spec, monkeypatch):
 
 def test_the_telling_line_of_a_long_message_is_kept():
     message = "Exception from src/inference/src/core.cpp:93:\nCheck 'x' failed at y:1:\nUnsupported operation Foo\n\n"
-    assert _first_line(RuntimeError(message)) == "Unsupported operation Foo"
+    assert first_line(RuntimeError(message)) == "Unsupported operation Foo"
