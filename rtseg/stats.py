@@ -54,6 +54,24 @@ class DurationHistogram:
                 return min(middle_ns, self.max_ns) / 1e6
         return 0.0
 
+    @property
+    def mean_ms(self) -> float:
+        """The mean in milliseconds, exact; 0 when there is none."""
+        return self.total_ns / self.count / 1e6 if self.count else 0.0
+
+    def bins_ms(self, most: int = 48) -> tuple[list[float], list[int]]:
+        """Return at most `most` bins of equal ratio that hold everything: n + 1 edges in milliseconds and n counts."""
+        buckets = dict(self._buckets)
+        if not buckets:
+            return [], []
+        first, last = min(buckets), max(buckets)
+        width = -(-(last - first + 1) // most)
+        counts = [0] * -(-(last - first + 1) // width)
+        for bucket, count in buckets.items():
+            counts[(bucket - first) // width] += count
+        edges = [(math.exp((first + width * index) * _BUCKET) - 1) / 1e6 for index in range(len(counts) + 1)]
+        return [round(edge, _SUMMARY_DIGITS + 1) for edge in edges], counts
+
     def summary_ms(self) -> dict[str, float]:
         """Return p50, p95, p99 and max in milliseconds."""
         values = {f"p{p}": self.percentile_ms(p) for p in (50, 95, 99)} | {"max": self.max_ns / 1e6}
@@ -94,11 +112,19 @@ class StageStats:
     """Time per frame inside the stage, waiting for other stages left out."""
     busy_ns: int = 0
     """Time the stage kept its thread, waiting for other stages left out."""
+    _lapped_busy_ns: int = 0
 
     def add(self, duration_ns: int, *, busy_ns: int | None = None) -> None:
         """Count one frame; `busy_ns` differs from the duration where several frames overlap."""
         self.durations.add(duration_ns)
         self.busy_ns += duration_ns if busy_ns is None else busy_ns
+
+    def lap(self) -> StageStats:
+        """Return what was added since the last lap and begin the next; `busy_ns` here keeps the sum of all laps."""
+        durations, self.durations = self.durations, DurationHistogram()
+        busy_ns = self.busy_ns
+        lapped_ns, self._lapped_busy_ns = self._lapped_busy_ns, busy_ns
+        return StageStats(durations, busy_ns - lapped_ns)
 
     def merge(self, other: StageStats) -> None:
         """Add what the same stage did in another run."""
@@ -115,6 +141,19 @@ class FrameCounts:
     written: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """Dropped frames by cause."""
+
+    def copy(self) -> FrameCounts:
+        """Return the counts as they are now."""
+        return FrameCounts(self.decoded, self.processed, self.written, Counter(self.dropped))
+
+    def since(self, before: FrameCounts) -> FrameCounts:
+        """Return what was counted since an earlier copy."""
+        return FrameCounts(
+            self.decoded - before.decoded,
+            self.processed - before.processed,
+            self.written - before.written,
+            Counter(self.dropped) - before.dropped,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values."""
@@ -149,6 +188,21 @@ class Stats:
         self.notes: list[str] = []
         self.output_paths: list[Path] = []
         self.sources: list[Stats] = []
+        self._lapped = FrameCounts()
+
+    def lap(self) -> Stats:
+        """Return frames, latencies and stages since the last lap (or the start) and begin the next.
+
+        For measuring a stretch of a run without its warm-up. The histograms kept here begin anew; counts go on.
+        Threading: any thread; a frame that a stage counts at that very moment is on one side or the other.
+        """
+        done = Stats(source_id=self.source_id)
+        counts = self.frames.copy()
+        done.frames, self._lapped = counts.since(self._lapped), counts
+        done.latency, self.latency = self.latency, DurationHistogram()
+        done.frame_age, self.frame_age = self.frame_age, DurationHistogram()
+        done.stages = {name: stage.lap() for name, stage in list(self.stages.items())}
+        return done
 
     def stage(self, name: str) -> StageStats:
         """Return the stage of that name, made at first use."""

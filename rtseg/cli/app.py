@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtseg.cli import build, doctor, eval, models, run, train
+from rtseg.cli import bench, build, doctor, eval, models, run, train
 
 
 def _version(wanted: bool) -> None:
@@ -44,6 +44,7 @@ app.command("train", no_args_is_help=True)(train.command)
 app.command("build", no_args_is_help=True)(build.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
+app.command("bench")(bench.command)
 
 
 def invoke(words: Sequence[str]) -> int:
