@@ -32,29 +32,24 @@ class LoopedSource(Source):
         self._source = make()
         self._pace_hz = pace_hz
         self._phase = phase
+        self._info: SourceInfo | None = None
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the source, without end and without sound."""
-        info = self._source.info
-        if self._pace_hz is None:
-            return replace(info, frame_count=None, duration_seconds=None, has_audio=False, end_seconds=None)
-        rate = Fraction(self._pace_hz).limit_denominator(1001)
-        details = {**info.details, "paced": f"{self._pace_hz:g} frames a second"}
-        return replace(
-            info,
-            live=True,
-            frame_rate=rate,
-            frame_count=None,
-            duration_seconds=None,
-            has_audio=False,
-            end_seconds=None,
-            details=details,
-        )
+        """What is known of the source, without end and without sound. Raises SourceError before `open()`."""
+        return self._info or self._source.info
 
     def open(self) -> None:
         """Open the source. Raises what it raises."""
         self._source.open()
+        # Kept, because the pipeline asks at any time, also while the source is being opened anew.
+        info = self._source.info
+        endless = replace(info, frame_count=None, duration_seconds=None, has_audio=False, end_seconds=None)
+        if self._pace_hz is not None:
+            rate = Fraction(self._pace_hz).limit_denominator(1001)
+            details = {**info.details, "paced": f"{self._pace_hz:g} frames a second"}
+            endless = replace(endless, live=True, frame_rate=rate, details=details)
+        self._info = endless
 
     def close(self) -> None:
         """Close the source; idempotent."""
