@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -34,14 +35,14 @@ _NO_FRAME_THREADS: Final = frozenset({"vp8"})
 """Decoders that, with frame threads, pass broken packets off as frames; they get the careful pass at once."""
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open a media file for reading.
+def open_container(path: Path, *, accelerator: HWAccel | None = None) -> InputContainer:
+    """Open a media file for reading, decoded by an accelerator where one is given.
 
     Raises:
         SourceError: it is no media file, or it cannot be read.
     """
     try:
-        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        return av.open(f"file:{path}", mode="r", metadata_errors="replace", hwaccel=accelerator)
     except FFmpegError as error:
         raise SourceError(
             f"opening {path.name}: got {(error.strerror or str(error)).lower()}; expected a video that FFmpeg can "
@@ -92,6 +93,7 @@ class VideoPass:
         careful: bool = False,
         resume_after_pts: int | None = None,
         thread_count: int = 0,
+        accelerator: HWAccel | None = None,
     ) -> None:
         """Open the file.
 
@@ -102,11 +104,12 @@ class VideoPass:
             careful: see Note [Two passes].
             resume_after_pts: give only frames later than this, in ticks of the stream.
             thread_count: decoder threads; 0 chooses by the number of cores.
+            accelerator: the hardware that decodes; None: the CPU.
 
         Raises:
             SourceError: it cannot be opened or has no video stream.
         """
-        self.container = open_container(path)
+        self.container = open_container(path, accelerator=accelerator)
         try:
             self.stream = choose_stream(self.container, path.name)
         except SourceError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import av
+from av.codec.hwaccel import HWAccel
 
 from rtseg.errors import ConfigError, DecodeError, SourceError
 from rtseg.sources.base import Source, SourceInfo
@@ -65,6 +66,7 @@ class FileSource(Source):
         self._info: SourceInfo | None = None
         self._pass: VideoPass | None = None
         self._pictures = PictureReader()
+        self._accelerator: HWAccel | None = None
         self._decoded: Iterator[av.VideoFrame] = iter(())
         self._damaged = 0
         self._read_errors = 0
@@ -146,6 +148,7 @@ class FileSource(Source):
             careful=careful,
             resume_after_pts=resume_after_pts,
             thread_count=self._thread_count,
+            accelerator=self._accelerator,
         )
         return self._pass
 
