@@ -64,6 +64,8 @@ class EncoderPlan:
     codec_tag: str | None
     limited_only: bool
     """True where the codec cannot say full range, so that pictures must be limited."""
+    on_gpu: bool = False
+    """True where the GPU's own encoder works, on frames that may be in its memory."""
 
 
 CONTAINERS: Final[dict[str, Container]] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -313,7 +314,9 @@ def _add_video(
 ) -> VideoStream:
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings to stderr otherwise
     rate = (stream.frame_rate or GUESSED_RATE).limit_denominator(100_000)
-    video = container.add_stream(plan.encoder, rate=rate, options=dict(plan.options), time_base=tick_seconds)
+    gpu = HWAccel("cuda", options={"primary_ctx": "1"}) if plan.on_gpu else None
+    options = dict(plan.options)
+    video = container.add_stream(plan.encoder, rate=rate, options=options, hwaccel=gpu, time_base=tick_seconds)
     if not isinstance(video, VideoStream):
         raise ValueError(f"{plan.encoder} is not a video encoder")
     encoder = video.codec_context
