@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import suppress
+from io import BytesIO
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rtseg.backends.base import Backend, BackendInfo, EngineRequest, NetworkOutput, Pending
+from rtseg.backends.openvino_cache import EngineFolder, engine_key
 from rtseg.backends.openvino_graph import build_graph
 from rtseg.backends.openvino_runtime import (
     DEVICE,
     capabilities_of,
+    device_name,
     engine_errors,
     inference_errors,
+    openvino_build,
+    openvino_core,
     openvino_module,
-    version_of,
+    openvino_version,
 )
 from rtseg.errors import BackendUnavailable, ConfigError, InferenceError
 from rtseg.types import FloatArray, UInt8Array
@@ -39,41 +45,34 @@ class OpenVINOBackend(Backend):
     @classmethod
     def probe(cls) -> str:
         """Return version, CPU and what it does natively."""
-        ov = openvino_module()
-        core = ov.Core()
+        core = openvino_core()
         if DEVICE not in core.available_devices:
             raise BackendUnavailable(
                 f"backend openvino: got devices {core.available_devices}; expected its CPU plugin. "
                 "Run: pip install --force-reinstall openvino."
             )
         native = ", ".join(name for name in ("BF16", "FP16", "INT8") if name in capabilities_of(core))
-        return (
-            f"OpenVINO {version_of(ov)} on {core.get_property(DEVICE, 'FULL_DEVICE_NAME')}, native {native or 'FP32'}"
-        )
+        return f"OpenVINO {openvino_version()} on {device_name(core)}, native {native or 'FP32'}"
 
     def _load(self, request: EngineRequest) -> BackendInfo:
-        self.probe()
-        ov = openvino_module()
-        core = ov.Core()
+        core = openvino_core()
         precision, floats, reason = _choose_precision(request, capabilities_of(core))
         threads = request.threads or _usable_cores()
-        settings = _settings(request, floats, threads)
-        model = build_graph(ov, core, request.network, request.with_scores)
-        name = request.network.onnx_path.name
-        with engine_errors(name, "compile"):
-            compiled = core.compile_model(model, DEVICE, settings)
+        compiled, origin = _compiled(core, request, _settings(request, floats, threads))
+        with engine_errors(request.network.onnx_path.name, "start"):
             streams = int(compiled.get_property("NUM_STREAMS"))
             # One more than streams: the next picture is prepared and copied in while every stream is at work.
             count = 1 if request.hint == "latency" else streams + 1
-            self._slots = [_Slot(ov, compiled, request) for _ in range(count)]
+            self._slots = [_Slot(compiled, request) for _ in range(count)]
         self._free = deque(self._slots)
+        in_flight = f"{count} frame{'s' * (count > 1)} in flight on {streams} streams for {request.hint}."
         return BackendInfo(
             name=self.name,
-            version=version_of(ov),
-            device=str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
+            version=openvino_version(),
+            device=device_name(core),
             precision=precision,
             in_flight=count,
-            reasons=(reason, f"{count} frame{'s' * (count > 1)} in flight on {streams} streams for {request.hint}."),
+            reasons=(reason, in_flight, origin),
             settings={"streams": str(streams), "threads": str(threads), "hint": request.hint},
         )
 
@@ -101,7 +100,8 @@ class OpenVINOBackend(Backend):
 class _Slot:
     """One request with the tensors it reads and writes, allocated once."""
 
-    def __init__(self, ov: Any, compiled: Any, request: EngineRequest) -> None:
+    def __init__(self, compiled: Any, request: EngineRequest) -> None:
+        ov = openvino_module()
         self._network = request.network
         self._request: Any = compiled.create_infer_request()
         width, height = request.network.size_wh
@@ -159,6 +159,37 @@ class _PendingPicture:
             return slot.finish()
         finally:
             self._free.append(slot)
+
+
+def _compiled(core: Any, request: EngineRequest, settings: dict[str, Any]) -> tuple[Any, str]:
+    """Return the engine, from the cache or compiled and kept there, and a sentence that says which."""
+    network = request.network
+    form = "mask and scores" if request.with_scores else "mask"
+    key = engine_key(
+        network,
+        runtime=openvino_build(),
+        device=device_name(core),
+        native=capabilities_of(core),
+        settings=settings,
+        form=form,
+    )
+    engines = EngineFolder()
+    blob, found = engines.read(key)
+    if blob is not None:
+        with suppress(RuntimeError):  # OpenVINO refuses what another build of it wrote, whatever its version says
+            return core.import_model(BytesIO(blob), DEVICE, settings), f"Engine {found}."
+        found = "OpenVINO refused the one in the cache"
+    model = build_graph(openvino_module(), core, network, request.with_scores)
+    with engine_errors(network.onnx_path.name, "compile"):
+        compiled = core.compile_model(model, DEVICE, settings)
+        kept = engines.write(key, _exported(compiled))
+    return compiled, f"Engine compiled, as {found}; {kept}."
+
+
+def _exported(compiled: Any) -> bytes:
+    """Return an engine as bytes; OpenVINO's versions differ in what they give."""
+    exported = compiled.export_model()
+    return bytes(exported.getvalue() if isinstance(exported, BytesIO) else exported)
 
 
 def _usable_cores() -> int:

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.openvino_graph import class_axis, fix_input_shape, raw_output, with_byte_input
-from rtseg.backends.openvino_runtime import engine_errors, inference_errors, openvino_module, version_of
+from rtseg.backends.openvino_runtime import (
+    engine_errors,
+    inference_errors,
+    openvino_core,
+    openvino_module,
+    openvino_version,
+)
 from rtseg.errors import ConfigError
 from rtseg.network import NetworkSpec
 from rtseg.types import FloatArray, UInt8Array
@@ -42,9 +48,9 @@ class OpenVINOPlanes:
         self.network = network if size_wh is None else replace(network, size_wh=size_wh)
         """The network's facts, with the input size in use."""
         ov = openvino_module()
-        self.version = version_of(ov)
+        self.version = openvino_version()
         """Version of OpenVINO."""
-        core = ov.Core()
+        core = openvino_core()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         model = _graph(ov, core, self.network)
         with engine_errors(network.onnx_path.name, "compile"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -78,11 +79,35 @@ def engine_errors(file_name: str, doing: str) -> Iterator[None]:
         ) from error
 
 
-def version_of(ov: Any) -> str:
+def openvino_build() -> str:
+    """Return OpenVINO's version with its build."""
+    return str(openvino_module().__version__)
+
+
+def openvino_version() -> str:
     """Return OpenVINO's version, without its build."""
-    return str(ov.__version__).split("-")[0]
+    return openvino_build().split("-")[0]
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's core, made once a process: every new one asks the CPU for its properties again.
+
+    Raises:
+        BackendUnavailable: OpenVINO cannot be imported.
+    """
+    return _core(openvino_module())
+
+
+@cache
+def _core(ov: Any) -> Any:
+    return ov.Core()
 
 
 def capabilities_of(core: Any) -> frozenset[str]:
     """Return the arithmetic that the CPU does natively, in OpenVINO's words."""
     return frozenset(str(name) for name in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+
+
+def device_name(core: Any) -> str:
+    """Return the CPU's name."""
+    return str(core.get_property(DEVICE, "FULL_DEVICE_NAME"))
