@@ -54,6 +54,21 @@ def _cpu_seconds_of(process: int) -> float:
     return sum(int(ticks) for ticks in fields[11:15]) / _TICKS_HZ
 
 
+def machine_cpu_seconds() -> float | None:
+    """Return the processor time of everything on this machine, what a hypervisor took away included, in seconds.
+
+    None where the kernel does not tell (only Linux does), or where this process may not use every core.
+    """
+    if usable_cores() != os.cpu_count():
+        return None
+    try:
+        line = (_PROC / "stat").read_text(encoding="ascii").partition("\n")[0]
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, irq, softirq, stolen = (int(word) for word in line.split()[1:9])
+    return (user + nice + system + irq + softirq + stolen) / _TICKS_HZ
+
+
 def restart_memory_peak() -> None:
     """Forget the peak so far, where the kernel can (Linux); elsewhere the peak stays that of the whole process."""
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rtseg.bench.glass import GlassMeasurement
 from rtseg.bench.parts import Job
 from rtseg.bench.settings import Setting
 from rtseg.bench.summary import (
@@ -24,6 +25,12 @@ from rtseg.bench.summary import (
 )
 from rtseg.errors import RtsegError
 
+MEASURED = (
+    "policy", "pace_hz", "sources", "repeats", "values", "fps", "bare_fps", "efficiency", "limit_fps", "limit_share",
+    "core_ms", "spread", "limit", "latency_ms", "frame_age_ms", "stages", "histogram", "drops", "frames", "warm_up",
+    "cpu_cores", "others_cores", "memory_peak_mib", "gpu", "energy_j_per_frame", "glass_ms", "capacity", "score",
+)  # fmt: skip
+"""What a setting that could not run has no value for."""
 MEDIANS = ("fps", "bare_fps", "efficiency", "limit_fps", "limit_share", "core_ms")
 
 
@@ -33,6 +40,7 @@ def result_json(
     *,
     sources: int,
     capacity: dict[str, Any] | None,
+    glass: GlassMeasurement | None,
     cores: int,
     effect: str | None,
 ) -> dict[str, Any]:
@@ -59,12 +67,14 @@ def result_json(
         "frames": sum(one.pipeline.frames for one in repetitions),
         "warm_up": warm_up_json(repetitions),
         "cpu_cores": rounded(median(one.pipeline.cpu_cores for one in repetitions)),
+        "others_cores": _others(repetitions),
         "memory_peak_mib": _most([one.memory_peak_mib for one in repetitions]),
         "gpu": _gpu(repetitions),
         "energy_j_per_frame": _energy(repetitions),
-        "glass_ms": None,
+        "glass_ms": None if glass is None else glass.glass_ms,
         "capacity": capacity,
         "reasons": _reasons(job),
+        "notes": [] if glass is None else glass.notes(),
         "score": score_of(job.segmenter.bundle, job.segmenter.info.precision),
         "error": None,
     }
@@ -73,6 +83,10 @@ def result_json(
 def error_json(setting: Setting, error: RtsegError) -> dict[str, Any]:
     """Return a setting that could not run, as it was asked for, with the reason."""
     return {
+        **dict.fromkeys(MEASURED),
+        "faults": [],
+        "reasons": [],
+        "notes": [],
         "model": Path(setting.model).stem,
         "backend": setting.backend,
         "precision": setting.precision,
@@ -103,6 +117,13 @@ def _reasons(job: Job) -> list[str]:
     segmenter = job.segmenter
     asked = "as asked" if job.options.policy else ("a live source" if job.policy == "freshest" else "a finite source")
     return [*segmenter.backend_reasons, *segmenter.info.reasons, f"Policy {job.policy}, {asked}."]
+
+
+def _others(repetitions: Sequence[Repetition]) -> float | None:
+    """Return how many cores were kept busy by others while the pipeline was measured."""
+    pipelines = [one.pipeline for one in repetitions]
+    known = [one.others_cpu_seconds / one.seconds for one in pipelines if one.others_cpu_seconds is not None]
+    return round(median(known), 3) if known else None
 
 
 def _most(values: Sequence[float | None]) -> float | None:

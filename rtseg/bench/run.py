@@ -15,6 +15,7 @@ from rtseg.api import effects_for
 from rtseg.bench.capacity import CapacitySearch, Trial, capacity_json, trial_of
 from rtseg.bench.engines import EngineKey, Engines, bundle_of
 from rtseg.bench.footage import Footage, footage_of
+from rtseg.bench.glass import WARM_UP_FRAMES, GlassMeasurement, glass_pair, measure_glass
 from rtseg.bench.gpu import GpuMeter
 from rtseg.bench.machine import measured_machine
 from rtseg.bench.parts import (
@@ -54,6 +55,7 @@ class Prepared:
     encoding: EncodingAlone | None
     repetitions: list[Repetition] = field(default_factory=list)
     capacity: dict[str, Any] | None = None
+    glass: GlassMeasurement | None = None
     sources: int = 1
     error: RtsegError | None = None
 
@@ -106,6 +108,9 @@ class Bench:
         else:
             for number in range(self._options.repeats):
                 self._round(number)
+        for prepared in self._running() if self._options.glass else ():
+            self._say(f"glass to glass: {prepared.setting}")
+            self._guarded(prepared, self._measure_glass)
 
     @property
     def first_error(self) -> RtsegError | None:
@@ -132,8 +137,10 @@ class Bench:
         options = self._options
         bundle = bundle_of(setting.model, options)
         effects = effects_for(bundle, None if setting.effect is None else [setting.effect], None)
-        sink_in(self._folder, setting.sink, 0, options)  # says at once where it is none
+        sink = sink_in(self._folder, setting.sink, 0, options)  # says at once where it is none
         footage = self._footage_for(setting, bundle)
+        if options.glass:
+            glass_pair(footage.open_as(), sink)  # says at once where it has no picture to read
         live = options.pace_hz is not None or footage.info.live
         policy = options.policy or ("freshest" if live else "every")
         key = self._engines.key_of(setting, live=policy == "freshest")
@@ -238,6 +245,20 @@ class Bench:
         usage, gpu, memory = pipelines[prepared.sources]
         prepared.repetitions.append(Repetition(usage, bare, gpu=gpu, memory_peak_mib=memory))
 
+    def _measure_glass(self, prepared: Prepared) -> None:
+        """Run one pipeline whose pictures carry the time; apart from the rounds, because drawing it costs time."""
+        options, job = self._options, prepared.job
+        rate_hz = options.pace_hz or prepared.repetitions[-1].pipeline.fps / prepared.sources
+        with tempfile.TemporaryDirectory(prefix="rtseg-bench-") as folder:
+            prepared.glass = measure_glass(
+                job.footage.open_as(pace_hz=options.pace_hz),
+                model=job.segmenter,
+                effect=job.effects,
+                sink=sink_in(Path(folder), job.sink, 0, options),
+                policy=job.policy,
+                max_frames=WARM_UP_FRAMES + max(2, round(rate_hz * options.seconds)),
+            )
+
     def _result(self, setting: Setting) -> dict[str, Any] | None:
         """Return the result of one setting; None where nothing was measured before an interruption."""
         prepared = self._prepared.get(setting)
@@ -254,6 +275,7 @@ class Bench:
             prepared.repetitions,
             sources=prepared.sources,
             capacity=prepared.capacity,
+            glass=prepared.glass,
             cores=usable_cores(),
             effect=setting.effect,
         )

@@ -57,6 +57,8 @@ class BenchOptions:
     """Codec of video files; None: what suits the container."""
     quality: float | None = None
     """Quality of video files, 0 to 100; None: the sink's default."""
+    glass: bool = False
+    """Also measure from glass to glass, with a time code in the picture."""
     find_capacity: bool = False
     """Search how many paced sources run at once in time."""
     p99_limit_ms: float = DEFAULT_P99_MS

@@ -11,6 +11,9 @@ COLUMNS: Final = (
     "", "fps", "spread", "bare", "effic.", "limit", "share", "core-ms", "cores", "p50 ms", "p99 ms", "age p99", "drops",
 )  # fmt: skip
 
+NOISY: Final = 0.03
+"""From this share of the cores on, what other processes took is said."""
+
 
 def document_lines(document: Mapping[str, Any]) -> list[str]:
     """Return the table, the comparisons with the first setting, faults and errors, and what is timed."""
@@ -20,22 +23,21 @@ def document_lines(document: Mapping[str, Any]) -> list[str]:
     lines += [f"{number}: {label_of(one)}" for number, one in enumerate(ran, start=1)]
     lines += [_capacity_line(number, one) for number, one in enumerate(ran, start=1) if one["capacity"]]
     lines += [
-        f"{number} against 1: {comparison(one, ran[0])}"
+        f"{number} against 1: {comparison(one, ran[0], name='core_ms' if one['pace_hz'] else 'fps')}"
         for number, one in enumerate(ran[1:], start=2)
         if one["capacity"] is None
     ]
     lines += [f"{number}: FAULT: {fault}" for number, one in enumerate(ran, start=1) for fault in one["faults"]]
-    lines += [
-        f"{number}: the rate was not steady after the warm-up; measure longer or on a quieter machine"
-        for number, one in enumerate(ran, start=1)
-        if not one["warm_up"]["steady"]
-    ]
+    lines += [line for number, one in enumerate(ran, start=1) for line in _doubts(number, one, document)]
     lines += [f"not run: {label_of(one)}: {one['error']}" for one in results if one["error"] is not None]
     return [*lines, *_closing(document, ran)]
 
 
 def comparison(result: Result, other: Result, *, name: str = "fps") -> str:
-    """Return how a value of one result stands to another's; refused where the spread exceeds the difference."""
+    """Return how a value of one result stands to another's; refused where the spread exceeds the difference.
+
+    The rate of a paced source says nothing, so there `name` is "core_ms", what a frame costs.
+    """
     difference = result[name] / other[name] - 1
     spread = max(result["spread"].get(name, 0.0), other["spread"].get(name, 0.0))
     if spread > abs(difference):
@@ -104,6 +106,21 @@ def _capacity_line(number: int, result: Result) -> str:
         f"{number}: {capacity['cameras']} cameras at {capacity['pace_hz']:g} frames a second with p99 of the frame age "
         f"under {capacity['p99_limit_ms']:g} ms (tried {tried})"
     )
+
+
+def _doubts(number: int, result: Result, document: Mapping[str, Any]) -> Iterator[str]:
+    if not result["warm_up"]["steady"]:
+        yield f"{number}: the rate was not steady after the warm-up; measure longer or on a quieter machine"
+    others, cores = result["others_cores"], document["machine"]["cores"]
+    if others is not None and others > NOISY * cores:
+        yield f"{number}: other processes took {others:.2f} of {cores} cores meanwhile: fps and limit share are too low"
+    glass = result["glass_ms"]
+    if glass is not None and glass["count"]:
+        yield (
+            f"{number}: glass to glass p50 {glass['p50']:.0f} ms, p99 {glass['p99']:.0f} ms over {glass['count']} "
+            f"pictures, {glass['unreadable']} unreadable"
+        )
+    yield from (f"{number}: {note}" for note in result["notes"])
 
 
 def _closing(document: Mapping[str, Any], ran: Sequence[Result]) -> Iterator[str]:

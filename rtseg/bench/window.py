@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rtseg.bench.energy import EnergyMeter
-from rtseg.bench.processor import cpu_seconds
+from rtseg.bench.processor import cpu_seconds, machine_cpu_seconds
 from rtseg.bench.steady import SteadyRate
 from rtseg.errors import SourceError
 from rtseg.stats import StageStats, Stats
@@ -33,6 +33,8 @@ class Usage:
     frames: int
     seconds: float
     cpu_seconds: float
+    others_cpu_seconds: float | None = None
+    """Processor time that other processes, or a hypervisor, took meanwhile; None where it is unknown."""
     joules: float | None = None
     warm_up: WarmUp = field(default_factory=WarmUp)
     stats: tuple[Stats, ...] = ()
@@ -70,6 +72,7 @@ class Window:
         self._began_ns = time.monotonic_ns()
         self._opened_ns: int | None = None
         self._opened_cpu_seconds = 0.0
+        self._opened_machine_seconds: float | None = None
         self._frames = 0
         self._warm_up = WarmUp()
         self._usage: Usage | None = None
@@ -120,19 +123,26 @@ class Window:
         self._lap_all()
         self._energy.lap_joules()
         self._frames = 0
+        self._opened_machine_seconds = machine_cpu_seconds()
         self._opened_cpu_seconds = cpu_seconds()
         self._opened_ns = now_ns
 
     def _close(self, span_ns: int) -> None:
+        own_seconds = cpu_seconds() - self._opened_cpu_seconds
         self._usage = Usage(
             frames=self._frames,
             seconds=span_ns / 1e9,
-            cpu_seconds=cpu_seconds() - self._opened_cpu_seconds,
+            cpu_seconds=own_seconds,
+            others_cpu_seconds=self._others_since_opened(own_seconds),
             joules=self._energy.lap_joules(),
             warm_up=self._warm_up,
             stats=self._lap_all(),
         )
         self._ended = True
+
+    def _others_since_opened(self, own_seconds: float) -> float | None:
+        now, before = machine_cpu_seconds(), self._opened_machine_seconds
+        return None if now is None or before is None else max(0.0, now - before - own_seconds)
 
     def _lap_all(self) -> tuple[Stats, ...]:
         laps = []

@@ -34,6 +34,9 @@ def command(
         bool, typer.Option("--find-capacity", help="Search how many paced cameras run in time.")
     ] = False,
     p99: Annotated[float, typer.Option(metavar="MS", help="Limit of the frame age's p99 for --find-capacity.")] = 100.0,
+    glass: Annotated[
+        bool, typer.Option("--glass", help="Also the delay from source to sink, by a time code in the picture.")
+    ] = False,
     codec: Annotated[str | None, typer.Option(help="Codec of video files, as in rtseg run.")] = None,
     quality: Annotated[int | None, typer.Option(min=0, max=100, help="Quality of video files.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
@@ -70,6 +73,7 @@ def command(
         policy=policy,
         find_capacity=find_capacity,
         p99_ms=p99,
+        glass=glass,
         codec=codec,
         quality=quality,
         outputs={"--json": json_path, "--html": html, "--png": png, "--markdown": markdown},

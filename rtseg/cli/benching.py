@@ -40,6 +40,7 @@ class BenchRequest:
     policy: str | None
     find_capacity: bool
     p99_ms: float
+    glass: bool
     codec: str | None
     quality: int | None
     outputs: Mapping[str, Path | None]
@@ -66,7 +67,9 @@ def execute(request: BenchRequest) -> int:
     if interrupted is not None:
         sys.stderr.write("rtseg: interrupted; what was measured is kept\n")
         _print(document)
-        raise interrupted
+        if isinstance(interrupted, SystemExit):
+            raise interrupted
+        return 130
     if bench.first_error is not None:
         raise bench.first_error
     _print(document)
@@ -121,6 +124,7 @@ def bench_options(request: BenchRequest) -> BenchOptions:
         quality=request.quality,
         find_capacity=request.find_capacity,
         p99_limit_ms=request.p99_ms,
+        glass=request.glass,
         model_options=read_model_options(key_values(request.model_options, what="--model-option")),
     )
 
