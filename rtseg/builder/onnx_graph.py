@@ -42,7 +42,7 @@ def fold_casts(model: onnx.ModelProto) -> int:
         else:
             kept.append(node)
     folded = len(model.graph.node) - len(kept)
-    _set_nodes(model, kept)
+    set_nodes(model, kept)
     drop_unused(model)
     return folded
 
@@ -64,7 +64,7 @@ def store_half(model: onnx.ModelProto) -> int:
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF_SUFFIX}"))
         casts.append(helper.make_node("Cast", [f"{name}{HALF_SUFFIX}"], [name], f"{name}.cast", to=TensorProto.FLOAT))
-    _set_nodes(model, [*casts, *model.graph.node])
+    set_nodes(model, [*casts, *model.graph.node])
     return len(casts)
 
 
@@ -77,7 +77,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
             wanted.update(node.input)
             wanted.update(_read_inside(node))
             kept.append(node)
-    _set_nodes(model, kept[::-1])
+    set_nodes(model, kept[::-1])
     constants = [weight for weight in model.graph.initializer if weight.name in wanted]
     del model.graph.initializer[:]
     model.graph.initializer.extend(constants)
@@ -93,7 +93,8 @@ def _read_inside(node: onnx.NodeProto) -> set[str]:
     return {name for graph in graphs for inner in graph.node for name in (*inner.input, *_read_inside(inner))}
 
 
-def _set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+def set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """Replace the nodes of the graph, in place; they may be its own."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)

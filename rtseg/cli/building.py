@@ -33,7 +33,7 @@ class BuildRequest:
     """The words of the command line, as typed."""
 
     model: str
-    precision: str
+    precision: str | None
     out: Path | None
     in_place: bool
     calibration: str | None
@@ -47,6 +47,24 @@ class BuildRequest:
     report_path: Path | None
     model_options: tuple[str, ...]
     quiet: bool
+
+    def refuse_file_words(self) -> None:
+        """Raise ConfigError where words were typed that are about a new file, not about an engine."""
+        typed = {
+            "-o": self.out is not None,
+            "--in-place": self.in_place,
+            "--calibration": self.calibration is not None,
+            "--frames": self.frames is not None,
+            "--data": self.data is not None,
+            "--taxonomy": self.taxonomy is not None,
+            "--parity-frames": self.parity_frames is not None,
+            "--report": self.report_path is not None,
+        }
+        if given := [word for word, is_there in typed.items() if is_there]:
+            raise ConfigError(
+                f"--backend: got it with {', '.join(given)}; expected only one of them, as an engine is made of a "
+                "bundle's own file. Build the file first, then the engine of it."
+            )
 
 
 def build(request: BuildRequest) -> None:
@@ -72,6 +90,10 @@ def build(request: BuildRequest) -> None:
 
 
 def _check(request: BuildRequest) -> None:
+    if request.precision is None:
+        raise ConfigError(
+            "--precision: got none; expected int8 or fp16, or --backend tensorrt for an engine. Give one."
+        )
     if request.precision not in PRECISIONS:
         raise ConfigError(f"--precision: got {request.precision!r}; {nearest(request.precision, PRECISIONS)}")
     if request.default not in DEFAULTS:

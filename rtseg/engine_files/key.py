@@ -15,8 +15,8 @@ from rtseg.network import NetworkSpec
 from rtseg.tensorrt_flavour import Flavour
 
 EngineForm = Literal["planes", "masks", "bytes"]
-"""planes: normalised float [N, 3, H, W] in the network's channel order in; the network's own output (logits, matte) out,
-in float and in the network's layout, for kernels that do the rest.
+"""planes: normalised float [N, 3, H, W] in the network's channel order in; the network's own output (logits, matte)
+out, in float and in the network's layout, for kernels that do the rest.
 masks: the same in; labels uint8 [N, H, W] or a matte, float [N, H, W], out: the argmax is in the engine.
 bytes: RGB bytes uint8 [N, H, W, 3] in; labels or a matte 0..255, uint8 [N, H, W], out: normalisation, too."""
 EnginePrecision = Literal["fp16", "int8", "fp32"]

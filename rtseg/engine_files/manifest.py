@@ -71,6 +71,8 @@ class EngineManifest:
     """Layers of the parsed network by kind."""
     kept_fp32: tuple[str, ...] = ()
     """Nodes that an fp16 or int8 network computes in fp32."""
+    warnings: tuple[str, ...] = ()
+    """What TensorRT's parser had to say; usually nothing."""
     machine: Mapping[str, Any] = field(default_factory=dict)
     """Where it was built."""
     plan_sha256: str = ""
@@ -114,6 +116,7 @@ class EngineManifest:
             "layers": dict(self.layers),
             "machine": dict(self.machine),
             "kept_fp32": list(self.kept_fp32),
+            "warnings": list(self.warnings),
             "proofs": [{**asdict(proof), "report": dict(proof.report)} for proof in self.proofs],
         }
 
@@ -130,6 +133,7 @@ class EngineManifest:
                 "inputs": tuple(_tensor(one) for one in facts["inputs"]),
                 "outputs": tuple(_tensor(one) for one in facts["outputs"]),
                 "kept_fp32": tuple(facts["kept_fp32"]),
+                "warnings": tuple(facts["warnings"]),
                 "proofs": tuple(Proof(**{**one, "device": CudaDevice(**one["device"])}) for one in facts["proofs"]),
             }
         )

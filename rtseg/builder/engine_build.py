@@ -1,0 +1,163 @@
+"""From a bundle to an engine in the cache: found there, or built once, whoever asks first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from rtseg.cuda_device import CudaDevice, current_device
+from rtseg.engine_files.cache import CachedEngine, EngineCache
+from rtseg.engine_files.key import EngineForm, EngineKey, EnginePrecision, engine_key
+from rtseg.engine_files.manifest import EngineManifest
+from rtseg.errors import BackendUnavailable
+from rtseg.models.bundle import Bundle
+from rtseg.network import NetworkSpec
+from rtseg.stats import machine_facts
+from rtseg.tensorrt_flavour import Flavour, load_flavour
+
+if TYPE_CHECKING:  # building needs onnx, which looking an engine up does not
+    from rtseg.builder.tensorrt_engine import OnBuildStep
+
+OnNote = Callable[[str], None]
+"""Told in one line what is about to happen, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOrder:
+    """Which engine of a bundle is wanted."""
+
+    precision: EnginePrecision = "fp16"
+    size_wh: tuple[int, int] | None = None
+    """None: the size on the card."""
+    batch: int = 1
+    form: EngineForm = "planes"
+
+    def network_of(self, bundle: Bundle) -> NetworkSpec:
+        """Return the network's facts with the file of the precision, at the size in use.
+
+        Raises:
+            ConfigError: int8 is wanted and the bundle has no int8 file.
+        """
+        network = bundle.network_for(self.precision)
+        return network if self.size_wh is None else replace(network, size_wh=self.size_wh)
+
+    def key_of(self, bundle: Bundle, flavour: Flavour, device: CudaDevice) -> EngineKey:
+        """Return the key of the engine. Raises ConfigError where there can be none."""
+        return engine_key(
+            self.network_of(bundle),
+            flavour,
+            device,
+            precision=self.precision,
+            model=bundle.name,
+            model_sha256=bundle.sha256_for(self.precision),
+            batch=self.batch,
+            form=self.form,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBuild:
+    """An engine, and how it came about."""
+
+    engine: CachedEngine
+    built: bool
+    """False: it was in the cache."""
+    reason: str
+    """Which one was found, or why one had to be built."""
+
+
+def build_engine(
+    bundle: Bundle,
+    order: EngineOrder,
+    *,
+    cache: EngineCache | None = None,
+    device: CudaDevice | None = None,
+    again: bool = False,
+    on_note: OnNote | None = None,
+    on_step: OnBuildStep | None = None,
+) -> EngineBuild:
+    """Return an engine of the cache, built where it is not there; two processes that want the same build it once.
+
+    Args:
+        bundle: the model.
+        order: what engine of it.
+        cache: None: the user's.
+        device: that it is for; None: the GPU at hand, or none.
+        again: build it even if it is there.
+        on_note: why it is built, and that another process is waited for.
+        on_step: the compiler's progress.
+
+    Raises:
+        BackendUnavailable: no TensorRT, or no onnx, is installed.
+        ConfigError: there can be no such engine.
+        EngineError: it cannot be built or kept.
+        KeyboardInterrupt: it came while building; nothing is left behind.
+    """
+    note = on_note or _say_nothing
+    flavour, cache = load_flavour(), cache or EngineCache()
+    device = current_device() if device is None else device
+    key = order.key_of(bundle, flavour, device)
+    found = cache.lookup(key)
+    if found.engine is not None and not again:
+        return EngineBuild(found.engine, False, found.reason)
+    _check_tools(flavour, device)
+    with cache.exclusive(key, on_wait=lambda: note("another process is building this engine; waiting for it")):
+        waited = cache.lookup(key)
+        if waited.engine is not None and (not again or _is_newer(waited.engine, found.engine)):
+            return EngineBuild(waited.engine, False, waited.reason)
+        reason = "asked for again" if again else found.reason
+        note(f"building: {reason}")
+        manifest, plan = _built(order.network_of(bundle), key, order, flavour, on_step)
+        return EngineBuild(cache.store(manifest, plan), True, reason)
+
+
+def _is_newer(engine: CachedEngine, before: CachedEngine | None) -> bool:
+    """Return whether another process has built it while this one waited."""
+    return before is None or engine.manifest.built_at != before.manifest.built_at
+
+
+def _built(
+    network: NetworkSpec, key: EngineKey, order: EngineOrder, flavour: Flavour, on_step: OnBuildStep | None
+) -> tuple[EngineManifest, bytes]:
+    from rtseg.builder.tensorrt_engine import compile_network
+    from rtseg.builder.tensorrt_graph import engine_graph
+    from rtseg.builder.tensorrt_network import parse
+
+    started = time.perf_counter()
+    graph = engine_graph(network, order.precision, form=order.form, batch=order.batch)
+    parsed = parse(graph, flavour)
+    plan = compile_network(parsed, flavour, order.precision, on_step=on_step)
+    manifest = EngineManifest(
+        key=key,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        built_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        build_seconds=round(time.perf_counter() - started, 3),
+        layers=parsed.layers,
+        kept_fp32=graph.kept_fp32,
+        warnings=parsed.warnings,
+        machine=machine_facts(),
+    )
+    return manifest, plan
+
+
+def _check_tools(flavour: Flavour, device: CudaDevice) -> None:
+    """Raise BackendUnavailable where this machine cannot build."""
+    if find_spec("onnx") is None:
+        raise BackendUnavailable(
+            "build for tensorrt: got no onnx, which changes the network's precision; expected it. Run: pip install "
+            "'onnx>=1.19'."
+        )
+    if not flavour.builds_without_gpu and not device.present:
+        raise BackendUnavailable(
+            f"build for {flavour}: got no GPU; expected one, as this flavour times kernels on it. To build ahead "
+            "without one, in an environment of its own: pip install 'rtseg[tensorrt-rtx]'."
+        )
+
+
+def _say_nothing(_note: str) -> None:
+    """Show nothing."""

@@ -1,0 +1,131 @@
+"""Compiling: TensorRT's network in, a serialized engine out, with progress, and stopped by Ctrl-C.
+
+Note [Interrupting the compiler]
+    The compiler is one long call into TensorRT. An exception raised in a callback of it would end the process, so
+    Ctrl-C must not arrive in there: the compiler runs in a thread of its own, the caller's thread waits, and what
+    arrives while it waits makes the progress monitor answer "stop" at the next step. Nothing has been written by then.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rtseg.builder.tensorrt_network import ParsedNetwork
+from rtseg.engine_files.key import EnginePrecision
+from rtseg.errors import EngineError
+from rtseg.tensorrt_flavour import Flavour
+from rtseg.tensorrt_log import Log, log_of
+
+_LOOK_SECONDS: Final = 0.05
+"""How long a waiting thread may be deaf to signals on some systems."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """Where the compiler is."""
+
+    phase: str
+    """In TensorRT's words."""
+    parent: str | None
+    """The phase that this one is part of."""
+    done: int
+    """Steps of this phase that are done; -1: it has ended."""
+    total: int
+
+
+OnBuildStep = Callable[[BuildStep], None]
+"""Called from the compiler's thread; must not raise."""
+
+
+def compile_network(
+    parsed: ParsedNetwork, flavour: Flavour, precision: EnginePrecision, *, on_step: OnBuildStep | None = None
+) -> bytes:
+    """Return the serialized engine.
+
+    Args:
+        parsed: TensorRT's network.
+        flavour: that read it.
+        precision: of the graph; fp32 forbids the shortened fp32 of tensor cores.
+        on_step: for a progress bar.
+
+    Raises:
+        EngineError: TensorRT cannot build it; the message has its own words.
+        KeyboardInterrupt: it came while building; TensorRT has stopped by then.
+    """
+    config = _config(parsed, flavour, precision)
+    monitor = _new_monitor(flavour, on_step)
+    config.progress_monitor = monitor
+    with log_of(flavour).recording() as said:
+        plan = _interruptible(lambda: parsed.builder.build_serialized_network(parsed.network, config), monitor.stop)
+    if plan is None:
+        raise EngineError(
+            f"{flavour}: got no engine ({Log.telling(said)}); expected one. Try another precision or backend."
+        )
+    return bytes(plan)
+
+
+def _config(parsed: ParsedNetwork, flavour: Flavour, precision: EnginePrecision) -> Any:
+    trt = flavour.module
+    config = parsed.builder.create_builder_config()
+    if flavour.builds_without_gpu:  # nothing is timed there, and the cache of timings would ask for a GPU
+        config.set_flag(trt.BuilderFlag.DISABLE_TIMING_CACHE)
+    if precision == "fp32":
+        config.clear_flag(trt.BuilderFlag.TF32)
+    return config
+
+
+def _interruptible(work: Callable[[], Any], stop: threading.Event) -> Any:
+    """Return what `work` returns, done in another thread. See Note [Interrupting the compiler]."""
+    results: list[Any] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="rtseg-tensorrt-build")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_LOOK_SECONDS)
+    except BaseException:
+        stop.set()
+        thread.join()
+        raise
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def _new_monitor(flavour: Flavour, on_step: OnBuildStep | None) -> Any:
+    """Return a progress monitor of this flavour; its `stop` ends the build at the next step."""
+    trt = flavour.module
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.stop = threading.Event()
+            self._phases: dict[str, tuple[str | None, int]] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._phases[phase_name] = (parent_phase, num_steps)
+            self._tell(phase_name, 0)
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._tell(phase_name, -1)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self._tell(phase_name, step + 1)
+            return not self.stop.is_set()
+
+        def _tell(self, phase: str, done: int) -> None:
+            if on_step is not None:
+                parent, total = self._phases.get(phase, (None, 0))
+                on_step(BuildStep(phase, parent, done, total))
+
+    return Monitor()
