@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from rtseg.backends.base import Backend, BackendInfo, EngineRequest, Hint, NetworkOutput, Pending, Precision
-from rtseg.backends.registry import create_backend
+from rtseg.backends.registry import load_backend
 from rtseg.errors import ConfigError, InferenceError
 from rtseg.geometry import resize_linear
 from rtseg.models.bundle import Bundle, load_bundle
@@ -90,13 +91,17 @@ def load(
         size_wh, layout, channel_order, scale, mean, std, output_kind, output_layout, output_name, classes, palette
     )
     bundle = load_bundle(name_or_path, options=options)
-    precision, file_reasons = bundle.choose_precision(precision)
-    request = _request(bundle, precision, hint, threads, with_scores)
+
+    def request_for(kind: type[Backend]) -> EngineRequest:
+        chosen, _ = bundle.choose_precision(precision, quantised=kind.runs_int8_files)
+        return replace(_request(bundle, chosen, hint, threads, with_scores), model=str(name_or_path))
+
     if isinstance(backend, str):
-        runtime, reasons = create_backend(backend)
+        runtime, reasons = load_backend(backend, request_for)
     else:
         runtime, reasons = backend, (f"{backend.name}, as given.",)
-    runtime.load(request)
+        runtime.load(request_for(type(runtime)))
+    _, file_reasons = bundle.choose_precision(precision, quantised=runtime.runs_int8_files)
     return Segmenter(bundle, runtime, backend_reasons=(*reasons, *file_reasons), smoothing=smoothing, edges=edges)
 
 
@@ -129,7 +134,8 @@ def _request(bundle: Bundle, precision: str, hint: str, threads: int | None, wit
     if threads is not None and not 1 <= threads <= 1024:
         raise ConfigError(f"threads: got {threads}; expected 1 to 1024. Leave it out for all cores.")
     network = bundle.network_for(precision)
-    return EngineRequest(network, precisions[precision], hints[hint], threads, with_scores)
+    known = bundle.torch_network if bundle.has_card else None
+    return EngineRequest(network, precisions[precision], hints[hint], threads, with_scores, torch_network=known)
 
 
 class Segmenter:

@@ -7,6 +7,7 @@ Normalisation, layout, argmax and scaling to bytes are done inside it, in the en
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar, Literal, Protocol, Self
@@ -33,6 +34,18 @@ class EngineRequest:
     """CPU threads for inference; None: all cores."""
     with_scores: bool = False
     """Also give the probability of the winning class."""
+    batch: int = 1
+    """Pictures in one call of a device's engine; a backend itself takes one at a time."""
+    model: str = ""
+    """What the user calls the model, for messages and for the command that builds its engine; "": the file's name."""
+    torch_network: Callable[[], object] | None = None
+    """Returns the torch module that the file was exported from, with the file's weights; None: nobody knows it. Raises
+    EngineError where the card does not say."""
+
+    @property
+    def model_name(self) -> str:
+        """What to call the model."""
+        return self.model or self.network.onnx_path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,8 @@ class Backend(ABC):
     """
 
     name: ClassVar[str] = "backend"
+    runs_int8_files: ClassVar[bool] = True
+    """Whether it makes anything of a quantised file; if not, the float file is taken unless int8 is asked for."""
 
     def __init__(self) -> None:
         self._request: EngineRequest | None = None
@@ -101,6 +116,15 @@ class Backend(ABC):
             BackendUnavailable: it does not work here; the message says why, and the command that mends it.
         """
         return cls.name
+
+    @classmethod
+    def probe_for_auto(cls) -> str:
+        """Return the same where `auto` may take this backend; one that only serves as a reference here refuses.
+
+        Raises:
+            BackendUnavailable: it does not work here, or others are better here; the message says why.
+        """
+        return cls.probe()
 
     def load(self, request: EngineRequest) -> BackendInfo:
         """Compile or open the engine; may take seconds.

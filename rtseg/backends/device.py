@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rtseg.backends.base import BackendInfo
+from rtseg.engine_files.key import EngineForm
 from rtseg.network import NetworkSpec
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ class DeviceOutput:
 
     logits: float [N, K, h, w], a plane a class; of a network whose `output_kind` is "probability", its shares.
     labels: an integer type [N, h, w], the class index.
-    alpha: float [N, h, w], the soft matte, 0..1 but for rounding.
+    alpha: the soft matte [N, h, w]; float: 0..1 but for rounding; uint8: 0..255.
     """
 
     shape: tuple[int, ...]
     """Always in the order above, whatever the memory order of the network."""
     dtype: torch.dtype
-    """float16, float32 or bfloat16; uint8, int32 or int64 for labels."""
+    """float16, float32 or bfloat16; uint8, int32 or int64 for labels; uint8 for a matte in bytes."""
     meaning: Meaning
     """See above."""
 
@@ -55,10 +56,12 @@ class DeviceEngine(ABC):
 
     network: NetworkSpec
     """The network and its facts: normalisation and channel order of the input."""
+    form: EngineForm
+    """What goes in and comes out. An engine is opened in the form that was asked for; the CUDA slots ask for planes."""
     input_shape_nchw: tuple[int, int, int, int]
     """[N, 3, h, w]."""
     input_dtype: torch.dtype
-    """float16, float32 or bfloat16."""
+    """float16, float32 or bfloat16; uint8 in the form "bytes"."""
     outputs: Mapping[str, DeviceOutput]
     """By name; the one that the network's facts name comes first."""
     device: torch.device
@@ -75,6 +78,11 @@ class DeviceEngine(ABC):
     def main_output(self) -> str:
         """The name of the output that masks are made from."""
         return next(iter(self.outputs))
+
+    @property
+    def context_bytes(self) -> int | None:
+        """How much memory of the device one context takes, None where nobody knows before it was made."""
+        return None
 
     @abstractmethod
     def new_context(self) -> DeviceContext:
@@ -97,17 +105,18 @@ class DeviceContext(ABC):
     """
 
     input: Tensor
-    """[N, 3, h, w] of the engine's `input_dtype`, contiguous: the picture's bytes in the network's channel order, each
-    `(byte * scale - mean) / std`. Zero until written."""
+    """Contiguous, zero until written. [N, 3, h, w] of the engine's `input_dtype`: the picture's bytes in the network's
+    channel order, each `(byte * scale - mean) / std`. In the form "bytes": RGB, uint8 [N, h, w, 3]."""
     outputs: Mapping[str, Tensor]
-    """By name, in the shapes of the engine's `outputs`. Contiguous, but for a network whose outputs are NHWC or which
-    has a plane for the background too: these are views with strides of their own."""
+    """By name, in the shapes of the engine's `outputs`. Contiguous, but for a network whose own outputs are NHWC or
+    which has a plane for the background too: these are views with strides of their own."""
 
     @abstractmethod
     def enqueue(self, stream: torch.cuda.Stream | None) -> None:
         """Start one inference on `stream`: what is in `input` then is in `outputs` once the stream has come to here.
 
-        Allocates no memory of the device, reads nothing back, does not wait, and may be recorded in a CUDA graph.
+        Allocates nothing on the device (torch has scratch from its allocator's cache, or from the pool of the graph
+        that is being recorded), reads nothing back, does not wait, and may be recorded in a CUDA graph.
 
         Args:
             stream: the CUDA stream; None on the CPU, where this returns when the inference is done.
@@ -117,3 +126,8 @@ class DeviceContext(ABC):
         Raises:
             InferenceError: the runtime refused to start it. A failure on the device itself shows at the next wait.
         """
+
+    def is_recordable(self, stream: torch.cuda.Stream | None) -> bool:
+        """Return whether `enqueue` may be recorded in a CUDA graph on this stream, as it normally may."""
+        del stream
+        return True

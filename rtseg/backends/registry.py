@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from rtseg.backends.base import Backend
-from rtseg.errors import BackendUnavailable, ConfigError
+from rtseg.backends.base import Backend, EngineRequest
+from rtseg.errors import BackendUnavailable, ConfigError, EngineError, RtsegError
 
 BACKENDS: Final[dict[str, str]] = {
+    "tensorrt": "rtseg.backends.tensorrt:TensorRTBackend",
+    "torch": "rtseg.backends.torch:TorchBackend",
     "openvino": "rtseg.backends.openvino:OpenVINOBackend",
     "fake": "rtseg.backends.fake:FakeBackend",
 }
-"""Name -> where its class is. Written out, so that nothing is found by chance."""
+"""Name -> where its class is. Written out, so that nothing is found by chance. Importing them imports no runtime."""
 
-PLANNED: Final[dict[str, str]] = {
-    "tensorrt": "NVIDIA GPUs; planned for a later version",
-    "torch": "any network, slowly; planned for a later version",
-}
-"""Known names that cannot be used yet."""
-
-AUTO_ORDER: Final = ("openvino",)
+AUTO_ORDER: Final = ("tensorrt", "torch", "openvino")
 """What `auto` tries, the fastest kind first. Plug-ins and the fake are only taken by name."""
 
 PLUGIN_GROUP: Final = "rtseg.backends"
@@ -54,22 +51,57 @@ def create_backend(name: str = "auto") -> tuple[Backend, tuple[str, ...]]:
         backend_class = _backend_class(name)
         backend_class.probe()
         return backend_class(), (f"{name}, as asked.",)
+    return _first_that(lambda _: None)
+
+
+def load_backend(name: str, request_for: Callable[[type[Backend]], EngineRequest]) -> tuple[Backend, tuple[str, ...]]:
+    """Return a backend with an engine loaded, and the reasons for the choice.
+
+    With "auto", a backend that works here but not with this model (no engine was built yet, the network's definition
+    is not known, too little memory) gives way to the next one, and its reason is kept.
+
+    Args:
+        name: as in `create_backend`.
+        request_for: returns the request for a kind of backend.
+
+    Raises:
+        ConfigError: there is no backend of that name, or the request cannot be right.
+        EngineError: the engine cannot be used; for "auto", the last one's reason.
+        BackendUnavailable: it does not work here; for "auto", none does.
+    """
+    if name == "auto":
+        return _first_that(lambda backend: backend.load(request_for(type(backend))))
+    backend, reasons = create_backend(name)
+    backend.load(request_for(type(backend)))
+    return backend, reasons
+
+
+def _first_that(opens: Callable[[Backend], object]) -> tuple[Backend, tuple[str, ...]]:
+    """Return a new backend, the first in `AUTO_ORDER` that works and `opens`, and why the ones before it do not."""
     refused: list[str] = []
+    failure: RtsegError | None = None
     for candidate in AUTO_ORDER:
         try:
             backend_class = _backend_class(candidate)
-            backend_class.probe()
+            backend_class.probe_for_auto()
+            backend = backend_class()
+            opens(backend)
         except BackendUnavailable as error:
             refused.append(str(error))
-            continue
-        return backend_class(), (*refused, f"{candidate}, the first of {', '.join(AUTO_ORDER)} that works here.")
+            failure = None
+        except (EngineError, ConfigError) as error:
+            refused.append(str(error))
+            failure = error
+        else:
+            return backend, (*refused, f"{candidate}, the first of {', '.join(AUTO_ORDER)} that works here.")
+    if failure is not None:
+        raise failure
     raise BackendUnavailable(f"backend auto: got none that works here; expected one. {' '.join(refused)}")
 
 
 def backend_report() -> tuple[BackendStatus, ...]:
-    """Return the state of every backend, built in, planned and plugged in."""
-    names = [name for name in (*BACKENDS, *_plugins()) if name != "fake"]
-    return (*(_status(name) for name in names), *(BackendStatus(n, False, why) for n, why in PLANNED.items()))
+    """Return the state of every backend, built in and plugged in."""
+    return tuple(_status(name) for name in (*BACKENDS, *_plugins()) if name != "fake")
 
 
 def backend_names() -> tuple[str, ...]:
@@ -87,13 +119,11 @@ def _status(name: str) -> BackendStatus:
 
 def _plugins() -> dict[str, EntryPoint]:
     found = {point.name: point for point in entry_points(group=PLUGIN_GROUP)}
-    return {name: point for name, point in found.items() if name not in BACKENDS and name not in PLANNED}
+    return {name: point for name, point in found.items() if name not in BACKENDS}
 
 
 def _backend_class(name: str) -> type[Backend]:
     """Import and return the class of a backend."""
-    if name in PLANNED:
-        raise BackendUnavailable(f"backend {name}: got a request for {PLANNED[name]}; expected openvino. Use auto.")
     if name in BACKENDS:
         module, _, attribute = BACKENDS[name].partition(":")
         found = getattr(import_module(module), attribute)
@@ -107,7 +137,7 @@ def _backend_class(name: str) -> type[Backend]:
 def _load_plugin(name: str) -> object:
     plugin = _plugins().get(name)
     if plugin is None:
-        known = ", ".join((*backend_names(), "fake", *PLANNED))
+        known = ", ".join((*backend_names(), "fake"))
         raise ConfigError(f"backend: got {name!r}; expected one of {known}. See rtseg doctor.")
     try:
         return plugin.load()

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rtseg.backends.openvino_planes import OpenVINOPlanes
 from rtseg.builder.cards import BYTE_SCALE, IMAGENET_MEAN, IMAGENET_STD, ONNX_NAME, CardFacts, card_tables, write_card
@@ -31,7 +31,7 @@ from rtseg.builder.weights import save_beside
 from rtseg.builder.weights import save_weights as save_weights
 from rtseg.errors import EngineError
 from rtseg.models.bundle import load_bundle
-from rtseg.models.nets.blocks import folded
+from rtseg.models.nets.deploy import AlphaOutput, stripped
 from rtseg.types import FloatArray, UInt8Array
 
 OPSET: Final = 17
@@ -48,18 +48,6 @@ class Exported:
     onnx_bytes: int
     differences: Mapping[str, float]
     """Largest difference of a probability or matte (0..1) to torch, by runtime."""
-
-
-class AlphaOutput(nn.Module):
-    """A network of one logit with the sigmoid that makes it a matte."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the matte [N, 1, H, W], 0..1, of a normalised batch [N, 3, H, W]."""
-        return torch.sigmoid(self.network(image))
 
 
 def export_bundle(network: nn.Module, folder: Path, facts: CardFacts) -> Exported:
@@ -87,16 +75,9 @@ def export_bundle(network: nn.Module, folder: Path, facts: CardFacts) -> Exporte
 def deployable(network: nn.Module, *, matte: bool) -> nn.Module:
     """Return the copy that is exported: folded, without training-only parts, in eval mode on the CPU, fp16 weights."""
     plain = copy.deepcopy(network).cpu().float()
-    deploy = getattr(plain, "deploy", None)
-    slim: nn.Module = _without_auxiliary(folded(plain)) if deploy is None else deploy()
+    slim = stripped(plain)
     _round_to_half(slim)
     return (AlphaOutput(slim) if matte else slim).eval()
-
-
-def _without_auxiliary(network: nn.Module) -> nn.Module:
-    if isinstance(getattr(network, "auxiliary", None), nn.ModuleList):
-        network.auxiliary = nn.ModuleList()
-    return network
 
 
 def _round_to_half(network: nn.Module) -> None:

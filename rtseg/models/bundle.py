@@ -93,10 +93,17 @@ class Bundle:
             )
         return replace(self.network, onnx_path=self.int8_path)
 
-    def choose_precision(self, asked: str | None) -> tuple[str, tuple[str, ...]]:
-        """Return the precision to load, and why where there are several files and none of them was asked for."""
+    def choose_precision(self, asked: str | None, *, quantised: bool = True) -> tuple[str, tuple[str, ...]]:
+        """Return the precision to load, and why where there are several files and none of them was asked for.
+
+        Args:
+            asked: by the user; None or "auto": nothing.
+            quantised: whether the backend makes anything of an int8 file.
+        """
         if asked not in (None, "auto") or self.int8_path is None:
             return asked or "auto", ()
+        if not quantised:
+            return "auto", ("The float file, as this backend makes nothing of the int8 one.",)
         if self.default_precision == "int8":
             return "int8", ("The int8 file, which the card prefers.",)
         return "auto", ("The float file, which the card prefers to its int8 file.",)
@@ -104,6 +111,16 @@ class Bundle:
     def sha256_for(self, precision: str) -> str:
         """Return the digest of the file that `network_for` names."""
         return self.int8_sha256 if precision == "int8" else self.sha256
+
+    def torch_network(self) -> object:
+        """Return the torch module that the float ONNX file was exported from, with the file's weights; imports torch.
+
+        Raises:
+            EngineError: the card names no network, or one that is not the file's.
+        """
+        from rtseg.models.definition import open_network
+
+        return open_network(self)
 
     @property
     def precisions(self) -> tuple[DefaultPrecision, ...]:

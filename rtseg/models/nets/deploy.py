@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from rtseg.errors import ConfigError
 from rtseg.models.nets.blocks import folded
@@ -30,3 +31,30 @@ def deployed(network: nn.Module) -> nn.Module:
     for name in names:
         setattr(copied, name, None)
     return copied
+
+
+def stripped(network: nn.Module) -> nn.Module:
+    """Return the copy that is exported: by the network's own `deploy()` where it has one, else folded.
+
+    A child `auxiliary` that is a list of heads is emptied.
+    """
+    deploy = getattr(network, "deploy", None)
+    if deploy is not None:
+        slim: nn.Module = deploy()
+        return slim
+    slim = folded(network)
+    if isinstance(getattr(slim, "auxiliary", None), nn.ModuleList):
+        slim.auxiliary = nn.ModuleList()
+    return slim
+
+
+class AlphaOutput(nn.Module):
+    """A network of one logit with the sigmoid that makes it a matte."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the matte [N, 1, H, W], 0..1, of a normalised batch [N, 3, H, W]."""
+        return torch.sigmoid(self.network(image))
