@@ -33,17 +33,18 @@ def parse_size_wh(text: str) -> tuple[int, int]:
     return check_size_wh((int(width), int(height)), what="size")
 
 
-def resize_linear(pixels: PixelArray, size_wh: tuple[int, int]) -> PixelArray:
+def resize_linear(pixels: PixelArray, size_wh: tuple[int, int], into: PixelArray | None = None) -> PixelArray:
     """Return the picture or matte [H, W] or [H, W, C] at another size, bilinear, half-pixel centres; same dtype.
 
     When shrinking by more than 2, pixels are averaged by area instead, so that nothing thin is stepped over.
+    The result is in `into` where that is given, unless the size is the right one already: then it is `pixels`.
     """
     height, width = pixels.shape[:2]
     if (width, height) == size_wh:
         return pixels
     shrink = min(width / size_wh[0], height / size_wh[1])
     flag = cv2.INTER_AREA if shrink > 2 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size_wh, interpolation=flag), dtype=pixels.dtype)
+    return np.asarray(cv2.resize(pixels, size_wh, dst=into, interpolation=flag), dtype=pixels.dtype)
 
 
 def resize_labels(labels: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:

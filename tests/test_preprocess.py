@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 
 from rtseg.color import to_rgb, to_yuv420
 from rtseg.errors import ConfigError
-from rtseg.preprocess import check_rgb, luma_of, to_network
+from rtseg.preprocess import NetworkBuffers, check_rgb, luma_of, to_network
 
 
 def smooth_picture(size_wh):
@@ -18,6 +19,12 @@ def smooth_picture(size_wh):
     noise = np.random.default_rng(3).integers(0, 256, (9, 16, 3)).astype(np.float32)
     picture = cv2.resize(noise, size_wh, interpolation=cv2.INTER_CUBIC)
     return np.clip(picture * 0.6 + 50, 0, 255).astype(np.uint8)
+
+
+def scene_planes(seed, size_wh):
+    """Noise as 4:2:0 planes."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8)
+    return to_yuv420(noise, matrix="bt709", full_range=False)
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
@@ -101,3 +108,37 @@ def test_what_is_no_rgb_picture_is_refused(wrong, message):
 def test_views_of_pictures_are_taken():
     picture = smooth_picture((64, 48))
     np.testing.assert_array_equal(check_rgb(picture[::-1, ::2, ::-1]), picture[::-1, ::2, ::-1])
+
+
+@pytest.mark.parametrize("size_wh", [(96, 64), (320, 180)])
+def test_buffers_are_used_again_and_change_no_byte(size_wh):
+    buffers = NetworkBuffers(keeps_luma=False)
+    pictures = [scene_planes(seed, size_wh) for seed in range(3)]
+    prepared = [to_network(picture, (48, 32), buffers) for picture in pictures]
+    assert all(one.rgb is prepared[0].rgb or np.shares_memory(one.rgb, prepared[0].rgb) for one in prepared)
+    last = to_network(pictures[-1], (48, 32))
+    np.testing.assert_array_equal(prepared[-1].rgb, last.rgb)
+    np.testing.assert_array_equal(prepared[-1].luma, last.luma)
+    assert not np.array_equal(last.rgb, to_network(pictures[0], (48, 32)).rgb)
+
+
+def test_a_luma_that_is_kept_survives_the_next_picture():
+    pictures = [scene_planes(seed, (96, 64)) for seed in range(2)]
+    for keeps_luma in (True, False):
+        buffers = NetworkBuffers(keeps_luma=keeps_luma)
+        first = to_network(pictures[0], (48, 32), buffers)
+        before = first.luma.copy()
+        to_network(pictures[1], (48, 32), buffers)
+        assert np.array_equal(first.luma, before) == keeps_luma
+
+
+def test_preparing_pictures_takes_no_new_memory():
+    picture, buffers = scene_planes(0, (640, 360)), NetworkBuffers(keeps_luma=False)
+    to_network(picture, (320, 160), buffers)
+    taken = {}
+    for name, memory in (("buffers", buffers), ("new memory", None)):
+        tracemalloc.start()
+        to_network(picture, (320, 160), memory)
+        taken[name] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert taken["buffers"] < 20_000 < 150_000 < taken["new memory"]
