@@ -21,7 +21,7 @@ from rtseg.errors import ConfigError, InferenceError
 from rtseg.geometry import resize_linear
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.options import CardOptions
-from rtseg.preprocess import NetworkPicture, check_rgb, luma_of, to_network
+from rtseg.preprocess import NetworkBuffers, NetworkPicture, check_rgb, luma_of, to_network
 from rtseg.types import Frame, Picture, Segmentation, UInt8Array, picture_size_wh
 
 
@@ -336,6 +336,9 @@ class Session:
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
         self._smoother = segmenter._new_smoother()
+        # Only smoothing and edges look at the luma again when the frame is collected, with others submitted by then.
+        keeps_luma = self._smoother is not None or segmenter._session_edges
+        self._buffers = NetworkBuffers(keeps_luma=keeps_luma)
         self._outstanding: deque[Ticket] = deque()
 
     def submit(self, frame: Frame) -> Ticket:
@@ -350,7 +353,7 @@ class Session:
                 f"session: got more than {most} frames outstanding; expected at most that. Collect one."
             )
         started_ns = time.perf_counter_ns()
-        small = to_network(frame.picture, self._segmenter.size_wh)
+        small = to_network(frame.picture, self._segmenter.size_wh, self._buffers)
         preprocess_ns = time.perf_counter_ns() - started_ns
         ticket = Ticket(self, frame, small, self._segmenter._dispatch(small.rgb), preprocess_ns)
         self._outstanding.append(ticket)
