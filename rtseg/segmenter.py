@@ -190,6 +190,14 @@ class Segmenter:
         return self._backend
 
     @property
+    def host_work(self) -> str:
+        """What sessions do on the CPU with every mask, and the options that leave it out; nothing where there is none."""
+        parts = {"temporal smoothing": self._smoothing, "refinement of edges": self._session_edges}
+        options = {"temporal smoothing": "--no-smoothing", "refinement of edges": "--no-edges"}
+        asked = [name for name, wanted in parts.items() if wanted]
+        return f"{' and '.join(asked)} on the CPU ({' '.join(options[name] for name in asked)})" if asked else ""
+
+    @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height that the network works at."""
         return self.bundle.network.size_wh
