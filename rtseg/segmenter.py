@@ -191,7 +191,7 @@ class Segmenter:
 
     @property
     def host_work(self) -> str:
-        """What sessions do on the CPU with every mask, and the options that leave it out; nothing where there is none."""
+        """What sessions do on the CPU with every mask, and the options that leave it out; "": nothing."""
         parts = {"temporal smoothing": self._smoothing, "refinement of edges": self._session_edges}
         options = {"temporal smoothing": "--no-smoothing", "refinement of edges": "--no-edges"}
         asked = [name for name, wanted in parts.items() if wanted]
