@@ -62,10 +62,10 @@ class Window:
     Threading: every method may be called from any thread.
     """
 
-    def __init__(self, seconds: float, *, most_warm_up_seconds: float = MOST_WARM_UP_SECONDS) -> None:
+    def __init__(self, seconds: float, *, most_warm_up_seconds: float | None = None) -> None:
         self._seconds = seconds
         self._watched: list[tuple[Stats, StageStats]] = []
-        self._most_warm_up_ns = most_warm_up_seconds * 1e9
+        self._most_warm_up_ns = (MOST_WARM_UP_SECONDS if most_warm_up_seconds is None else most_warm_up_seconds) * 1e9
         self._lock = threading.Lock()
         self._steady = SteadyRate(block_seconds=min(0.3, seconds / 4))
         self._energy = EnergyMeter()
