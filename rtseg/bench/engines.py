@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
-from rtseg.backends.base import EngineRequest, Hint, Precision
-from rtseg.backends.registry import create_backend
+from rtseg.backends.base import Backend, EngineRequest, Hint, Precision
+from rtseg.backends.registry import load_backend
 from rtseg.bench.settings import BenchOptions, Setting
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle, load_bundle
@@ -69,10 +69,15 @@ def _load_resized(key: EngineKey, size_wh: tuple[int, int]) -> Segmenter:
     """Load a model with a card at another input size than its own."""
     bundle = load_bundle(key.model)
     bundle = replace(bundle, network=replace(bundle.network, size_wh=size_wh))
-    precision, file_reasons = bundle.choose_precision(key.precision)
-    if precision not in get_args(Precision):
-        names = ", ".join(get_args(Precision))
-        raise ConfigError(f"precision: got {precision!r}; expected one of {names}. Use auto.")
-    backend, reasons = create_backend(key.backend)
-    backend.load(EngineRequest(bundle.network_for(precision), cast(Precision, precision), key.hint))
+
+    def request_for(kind: type[Backend]) -> EngineRequest:
+        precision, _ = bundle.choose_precision(key.precision, quantised=kind.runs_int8_files)
+        if precision not in get_args(Precision):
+            names = ", ".join(get_args(Precision))
+            raise ConfigError(f"precision: got {precision!r}; expected one of {names}. Use auto.")
+        network = bundle.network_for(precision)
+        return EngineRequest(network, cast(Precision, precision), key.hint, model=key.model)
+
+    backend, reasons = load_backend(key.backend, request_for)
+    _, file_reasons = bundle.choose_precision(key.precision, quantised=backend.runs_int8_files)
     return Segmenter(bundle, backend, backend_reasons=(*reasons, *file_reasons))

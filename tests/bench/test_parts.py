@@ -75,7 +75,7 @@ def test_the_bare_engine_is_as_fast_as_its_delay_allows(clip):
         job = job_of(clip, segmenter)
         bare = measure_bare(segmenter, prepared_pictures(job.footage, segmenter), seconds=0.3)
         assert bare.fps == pytest.approx(100, rel=0.12)
-        assert bare.fps <= 101
+        assert bare.fps <= 106  # a stamp can be late, the engine cannot be early
         assert segmenter.backend.infer(prepared_pictures(job.footage, segmenter)[0]).alpha is not None
 
 
