@@ -179,6 +179,11 @@ class SlotScheduler(Generic[Item]):
         return len(self._flights)
 
     @property
+    def oldest(self) -> Item | None:
+        """The frame that `collect` would give next; None where there is none."""
+        return next((flight.item for flight in self._flights if not flight.unwanted), None)
+
+    @property
     def has_room(self) -> bool:
         """True where `submit` need not wait; else collect first, since results that nobody takes hold host buffers."""
         self._forget_unwanted()
