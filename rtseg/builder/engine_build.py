@@ -84,7 +84,7 @@ def build_engine(
 
     Args:
         bundle: the model.
-        order: what engine of it.
+        order: which engine of it.
         cache: None: the user's.
         device: that it is for; None: the GPU at hand, or none.
         again: build it even if it is there.
@@ -97,45 +97,69 @@ def build_engine(
         EngineError: it cannot be built or kept.
         KeyboardInterrupt: it came while building; nothing is left behind.
     """
-    note = on_note or _say_nothing
-    flavour, cache = load_flavour(), cache or EngineCache()
-    device = current_device() if device is None else device
-    key = order.key_of(bundle, flavour, device)
+    cache = cache or EngineCache()
+    key = order.key_of(bundle, load_flavour(), current_device() if device is None else device)
     found = cache.lookup(key)
     if found.engine is not None and not again:
         return EngineBuild(found.engine, False, found.reason)
-    _check_tools(flavour, device)
+    before = found.engine.manifest.built_at if found.engine is not None else None
+    reason = "asked for again" if again else found.reason
+    network = order.network_of(bundle)
+    return build_for_key(network, key, cache, reason, replaces=before, on_note=on_note, on_step=on_step)
+
+
+def build_for_key(
+    network: NetworkSpec,
+    key: EngineKey,
+    cache: EngineCache,
+    reason: str,
+    *,
+    replaces: str | None = None,
+    on_note: OnNote | None = None,
+    on_step: OnBuildStep | None = None,
+) -> EngineBuild:
+    """Return the engine of a key, built now unless another process does so meanwhile.
+
+    Args:
+        network: what the key was made of.
+        key: of the engine.
+        cache: where it goes.
+        reason: why it is built.
+        replaces: when the engine that it is to replace was built; None: any that is there will do.
+        on_note: told the reason, and that another process is waited for.
+        on_step: the compiler's progress.
+
+    Raises:
+        BackendUnavailable, EngineError, KeyboardInterrupt: as `build_engine`.
+    """
+    note = on_note or _say_nothing
+    flavour = load_flavour()
+    _check_tools(flavour, key)
     with cache.exclusive(key, on_wait=lambda: note("another process is building this engine; waiting for it")):
         waited = cache.lookup(key)
-        if waited.engine is not None and (not again or _is_newer(waited.engine, found.engine)):
+        if waited.engine is not None and waited.engine.manifest.built_at != replaces:
             return EngineBuild(waited.engine, False, waited.reason)
-        reason = "asked for again" if again else found.reason
         note(f"building: {reason}")
-        manifest, plan = _built(order.network_of(bundle), key, order, flavour, on_step)
+        manifest, plan = _built(network, key, flavour, on_step)
         return EngineBuild(cache.store(manifest, plan), True, reason)
 
 
-def _is_newer(engine: CachedEngine, before: CachedEngine | None) -> bool:
-    """Return whether another process has built it while this one waited."""
-    return before is None or engine.manifest.built_at != before.manifest.built_at
-
-
 def _built(
-    network: NetworkSpec, key: EngineKey, order: EngineOrder, flavour: Flavour, on_step: OnBuildStep | None
+    network: NetworkSpec, key: EngineKey, flavour: Flavour, on_step: OnBuildStep | None
 ) -> tuple[EngineManifest, bytes]:
     from rtseg.builder.tensorrt_engine import compile_network
     from rtseg.builder.tensorrt_graph import engine_graph
     from rtseg.builder.tensorrt_network import parse
 
     started = time.perf_counter()
-    graph = engine_graph(network, order.precision, form=order.form, batch=order.batch)
+    graph = engine_graph(network, key.precision, form=key.form, batch=key.batch)
     parsed = parse(graph, flavour)
-    plan = compile_network(parsed, flavour, order.precision, on_step=on_step)
+    plan = compile_network(parsed, flavour, key.precision, on_step=on_step)
     manifest = EngineManifest(
         key=key,
         inputs=graph.inputs,
         outputs=graph.outputs,
-        built_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        built_at=datetime.now(UTC).isoformat(),
         build_seconds=round(time.perf_counter() - started, 3),
         layers=parsed.layers,
         kept_fp32=graph.kept_fp32,
@@ -145,14 +169,14 @@ def _built(
     return manifest, plan
 
 
-def _check_tools(flavour: Flavour, device: CudaDevice) -> None:
+def _check_tools(flavour: Flavour, key: EngineKey) -> None:
     """Raise BackendUnavailable where this machine cannot build."""
     if find_spec("onnx") is None:
         raise BackendUnavailable(
             "build for tensorrt: got no onnx, which changes the network's precision; expected it. Run: pip install "
             "'onnx>=1.19'."
         )
-    if not flavour.builds_without_gpu and not device.present:
+    if not flavour.builds_without_gpu and key == key.ahead():
         raise BackendUnavailable(
             f"build for {flavour}: got no GPU; expected one, as this flavour times kernels on it. To build ahead "
             "without one, in an environment of its own: pip install 'rtseg[tensorrt-rtx]'."

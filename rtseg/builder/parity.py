@@ -10,7 +10,7 @@ Note [When a quantized network passes]
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -157,7 +157,15 @@ class ParityGate:
         Raises:
             EngineError: OpenVINO cannot run it.
         """
-        found = self._masks(replace(self._network, onnx_path=path), precision)
+        return self.compare(self._masks(replace(self._network, onnx_path=path), precision))
+
+    @property
+    def expected(self) -> tuple[UInt8Array, ...]:
+        """What the float network gives for each frame in fp32: labels, or mattes 0..255, uint8 [h, w]."""
+        return tuple(self._expected)
+
+    def compare(self, found: Sequence[UInt8Array]) -> Parity:
+        """Return how masks of the same frames compare, however they were made; uint8 [h, w] as `expected`."""
         frames = self._frames
         counts = metrics.ConfusionMatrix(len(frames.classes)), metrics.ConfusionMatrix(len(frames.classes))
         agreements, differences = [], []
