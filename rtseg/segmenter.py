@@ -31,8 +31,8 @@ class Smoother(Protocol):
     def smooth(self, mask: UInt8Array, luma: UInt8Array, pts_seconds: float | None = None) -> UInt8Array:
         """Return the mask uint8 [h, w] steadied by the ones before; luma uint8 [h, w] tells what moved."""
 
-    def steady(self, refined: UInt8Array) -> UInt8Array:
-        """Return the mask of the last `smooth`, refined to uint8 [H, W], without the flicker of the refinement."""
+    def refine(self, mask: UInt8Array, luma_small: UInt8Array, luma_full: UInt8Array) -> UInt8Array:
+        """Return what `smooth` returned at frame size, uint8 [H, W], its edges on the picture's and as calm as it."""
 
 
 def load(
@@ -279,9 +279,10 @@ class Segmenter:
         size_wh = picture_size_wh(picture)
         if output.alpha is None:
             return Segmentation(self.classes, size_wh, network_labels=mask, network_scores=output.scores)
-        if edges:
+        if edges and smoother is not None:
+            mask = smoother.refine(mask, luma, luma_of(picture))
+        elif edges:
             mask = _refined(mask, luma, picture)
-            mask = mask if smoother is None else smoother.steady(mask)
         return Segmentation(self.classes, size_wh, network_alpha=mask)
 
     def _new_smoother(self) -> Smoother | None:

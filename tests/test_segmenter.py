@@ -13,6 +13,7 @@ import pytest
 from rtseg.backends.fake import FakeBackend
 from rtseg.color import to_yuv420
 from rtseg.errors import BackendUnavailable, ConfigError, InferenceError
+from rtseg.postprocess.edges import refine_alpha
 from rtseg.segmenter import load, snapped
 from rtseg.types import Frame
 
@@ -279,8 +280,8 @@ class Recorder:
         self.seen.append((int(mask[0, 0]), mask.shape, luma.shape, pts_seconds))
         return mask
 
-    def steady(self, refined):
-        return refined
+    def refine(self, mask, luma_small, luma_full):
+        return refine_alpha(mask, luma_small, luma_full)
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ import cv2
 import numpy as np
 
 from rtseg.errors import ConfigError
+from rtseg.postprocess.backlash import Backlash
 from rtseg.postprocess.change import USUAL_FRAME_SECONDS, Clock, PictureChange, Sensitivity
+from rtseg.postprocess.refiner import SteadyRefiner
 from rtseg.types import FloatArray, UInt8Array
 
 SETTLING_SECONDS: Final[float] = 0.2
@@ -47,8 +49,9 @@ class AlphaSmoother:
         self._state: FloatArray | None = None
         self._before: UInt8Array | None = None
         self._still: UInt8Array | None = None
-        self._shown = _Backlash(PLAY_LEVELS)
-        self._refined = _Backlash(EDGE_PLAY_LEVELS)
+        self._shown = Backlash(PLAY_LEVELS)
+        self._refined = Backlash(EDGE_PLAY_LEVELS)
+        self._refiner = SteadyRefiner(self._refined)
 
     def reset(self) -> None:
         """Start afresh with the next matte."""
@@ -78,6 +81,19 @@ class AlphaSmoother:
         """Return the matte of the last `smooth`, refined on the frame, without the noise of that: uint8 [H, W]."""
         return self._refined.follow(refined, self._still)
 
+    def refine(self, mask: UInt8Array, luma_small: UInt8Array, luma_full: UInt8Array) -> UInt8Array:
+        """Return `steady(refine_alpha(...))` of the matte of the last `smooth`, worked out where it is not flat.
+
+        Args:
+            mask: what `smooth` returned, uint8 [h, w].
+            luma_small: luma of the frame at its size, uint8 [h, w].
+            luma_full: luma of the frame, uint8 [H, W].
+
+        Raises:
+            ConfigError: matte and small luma of different sizes.
+        """
+        return self._refiner.refine(mask, luma_small, luma_full, self._still)
+
     def _average(
         self, state: FloatArray, mask: UInt8Array, before: UInt8Array, moved: FloatArray, passed_seconds: float
     ) -> UInt8Array:
@@ -89,34 +105,6 @@ class AlphaSmoother:
         weight = cv2.max(cv2.LUT(cv2.max(above, below), gains), moved)
         state += cv2.multiply(weight, cv2.subtract(mask, state, dtype=cv2.CV_32F))
         return np.asarray(cv2.convertScaleAbs(state), np.uint8)
-
-
-class _Backlash:
-    """Follows a matte no further than its play demands; see Note [A matte with backlash]."""
-
-    def __init__(self, play_levels: int) -> None:
-        share = np.arange(256) / 255
-        self._play = np.floor(4 * share * (1 - share) * play_levels).astype(np.uint8)
-        self._shown: UInt8Array | None = None
-
-    def follow(self, matte: UInt8Array, still: UInt8Array | None) -> UInt8Array:
-        """Return what is shown, uint8 [h, w], of a matte uint8 [h, w].
-
-        Args:
-            matte: what to follow.
-            still: how surely the picture stands still, 255 is wholly, uint8 of any size; None starts afresh.
-        """
-        shown = self._shown
-        if shown is None or still is None or shown.shape != matte.shape:
-            self._shown = matte.copy()
-            return matte
-        play = cv2.LUT(matte, self._play)
-        if still.shape != matte.shape:
-            still = np.asarray(cv2.resize(still, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-        cv2.multiply(play, still, dst=play, scale=1 / 255)
-        cv2.max(shown, cv2.subtract(matte, play), dst=shown)
-        cv2.min(shown, cv2.add(matte, play), dst=shown)
-        return shown.copy()  # what is given away may be written on
 
 
 class LabelSmoother:
@@ -157,9 +145,9 @@ class LabelSmoother:
         np.copyto(self._shown, mask, where=believed)
         return self._shown.copy()
 
-    def steady(self, refined: UInt8Array) -> UInt8Array:
-        """Return the labels as they are: their edges are not refined, so that there is nothing to steady."""
-        return refined
+    def refine(self, mask: UInt8Array, luma_small: UInt8Array, luma_full: UInt8Array) -> UInt8Array:  # noqa: ARG002
+        """Return the labels as they are: they have no soft edge that could be refined."""
+        return mask
 
     @staticmethod
     def _count(mask: UInt8Array, shown: UInt8Array, rival: UInt8Array, seen: UInt8Array) -> None:
