@@ -12,7 +12,7 @@ import pytest
 
 from rtseg.backends.fake import FakeBackend
 from rtseg.color import to_yuv420
-from rtseg.errors import BackendUnavailable, ConfigError, InferenceError
+from rtseg.errors import ConfigError, InferenceError
 from rtseg.postprocess.edges import refine_alpha
 from rtseg.segmenter import load, snapped
 from rtseg.types import Frame
@@ -91,7 +91,7 @@ def test_a_wrong_picture_is_refused(wrong):
         ({"hint": "speed"}, ConfigError, "hint: got 'speed'"),
         ({"threads": 0}, ConfigError, "threads: got 0"),
         ({"edges": True}, ConfigError, "expected a matte"),
-        ({"backend": "tensorrt"}, BackendUnavailable, "planned"),
+        ({"backend": "torch", "precision": "fp8"}, ConfigError, "precision: got 'fp8'"),
     ],
 )
 def test_wrong_options_are_refused(options, error, message):

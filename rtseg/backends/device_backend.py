@@ -90,7 +90,7 @@ class DeviceBackend(Backend):
         for index in range(runtime.slots):
             if index == 1 and before is not None and needed is None:
                 needed = _taken_bytes(before, runtime.memory_bytes(), runtime.slots)
-            with opening(self.name, runtime, doing, needed):
+            with opening(self.name, runtime, doing, needed, before):
                 self._slots.append(DeviceSlot(self.name, engine, runtime, request))
         self._free = deque(self._slots)
 

@@ -74,11 +74,13 @@ def first_line(error: BaseException) -> str:
     return (lines or [type(error).__name__])[0].rstrip(".")[:300]
 
 
-def memory_text(runtime: DeviceRuntime, needed_bytes: int | None, doing: str) -> str:
-    """Return the sentence on too little memory: what is free, and what it takes."""
-    found = None
-    with suppress(RuntimeError):  # a lost device does not tell
-        found = runtime.memory_bytes()
+def memory_text(
+    runtime: DeviceRuntime, needed_bytes: int | None, doing: str, found: tuple[int, int] | None = None
+) -> str:
+    """Return the sentence on too little memory: what is (or was, when it began) free, and what it takes."""
+    if found is None:
+        with suppress(RuntimeError):  # a lost device does not tell
+            found = runtime.memory_bytes()
     free = "too little memory" if found is None else f"{bytes_text(found[0])} of {bytes_text(found[1])} free"
     wanted = "more" if needed_bytes is None else f"at least {bytes_text(needed_bytes)}"
     return (
@@ -88,7 +90,13 @@ def memory_text(runtime: DeviceRuntime, needed_bytes: int | None, doing: str) ->
 
 
 @contextmanager
-def opening(backend: str, runtime: DeviceRuntime, doing: str, needed_bytes: int | None = None) -> Iterator[None]:
+def opening(
+    backend: str,
+    runtime: DeviceRuntime,
+    doing: str,
+    needed_bytes: int | None = None,
+    before: tuple[int, int] | None = None,
+) -> Iterator[None]:
     """Turn what goes wrong while an engine is opened into rtseg's errors.
 
     Args:
@@ -96,6 +104,7 @@ def opening(backend: str, runtime: DeviceRuntime, doing: str, needed_bytes: int 
         runtime: asked for its free memory.
         doing: after "to", such as "open the engine".
         needed_bytes: how much memory that takes, where it is known.
+        before: what was free, and what there is, when it began; None: as it is now.
 
     Raises:
         EngineError: not enough memory, or another failure of the runtime.
@@ -109,7 +118,7 @@ def opening(backend: str, runtime: DeviceRuntime, doing: str, needed_bytes: int 
         kind, line = failure_of(error), first_line(error)
         if kind == "memory":
             needed = tried_bytes(error) if needed_bytes is None else needed_bytes
-            raise EngineError(f"backend {backend}: {memory_text(runtime, needed, doing)}") from error
+            raise EngineError(f"backend {backend}: {memory_text(runtime, needed, doing, before)}") from error
         if kind == "driver":
             raise BackendUnavailable(
                 f"backend {backend}: got {line}; expected a driver and a GPU that the installed version supports. "

@@ -19,7 +19,6 @@ from rtseg.cuda_device import CudaDevice
 from rtseg.errors import BackendUnavailable, ConfigError, EngineError
 from rtseg.tensorrt_flavour import Flavour
 
-
 GPU = device_facts.GpuFacts(CudaDevice("NVIDIA Fake", "8.9", "580.95.05"), (13, 0), 24 * 2**30)
 
 
