@@ -13,12 +13,13 @@ from rtseg.models.bundle import Bundle
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.pipeline.report import Progress
 from rtseg.render.effects import Effect, has_alpha, parse_effects
-from rtseg.segmenter import Segmenter, load
+from rtseg.segmenter import Segmenter, hint_for, load
 from rtseg.sinks import open_sink
 from rtseg.sinks.base import Sink
 from rtseg.sinks.targets import check_sources_stay, check_targets
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
+from rtseg.sources.naming import is_live_name
 from rtseg.stats import Stats, merged
 from rtseg.types import Frame, Segmentation
 
@@ -131,14 +132,14 @@ def stream(
                 )
             )
         )
-        pipeline = Pipeline(_open(source, chosen), segmenter, policy=chosen.policy, max_frames=chosen.max_frames)
+        pipeline = Pipeline(describe(source, chosen), segmenter, policy=chosen.policy, max_frames=chosen.max_frames)
         yield from pipeline.results()
 
 
 def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any) -> Segmenter:
     """Load a model for these sources: for one frame as early as possible if one is live, else for many a second."""
-    live = any(_is_live(source, options) for source in sources)
-    return load(model, hint="latency" if live else "throughput", **load_options)
+    live = any(is_live_name(source, options.policy) for source in sources)
+    return load(model, hint=hint_for(live=live), **load_options)
 
 
 def pipelines_for(
@@ -147,23 +148,33 @@ def pipelines_for(
     outs: Sequence[SinkSpec],
     options: RunOptions,
     *,
+    described: Sequence[Source] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_command: Callable[[Pipeline, str], None] | None = None,
 ) -> list[Pipeline]:
     """Return a pipeline for every source, ready to run one after the other.
+
+    Args:
+        sources: what they are called.
+        segmenter: loaded model.
+        outs: where to.
+        options: everything else.
+        described: what `describe` made of the sources already; None: that is done here.
+        on_progress: called at most ten times a second.
+        on_command: called with the commands that a sink's keys give.
 
     Raises:
         ConfigError: options that cannot be right; an output that is a source, or that two of the sinks would write.
         SourceError: one of the sources is not there.
     """
     effects = effects_for(segmenter.bundle, options.effects, options.classes)
-    opened = [_open(source, options) for source in sources]
+    described = [describe(source, options) for source in sources] if described is None else described
     sinks = [
         _sinks_for(source, outs, options, several=len(sources) > 1, alpha=has_alpha(effects)) for source in sources
     ]
     every_sink = [sink for of_one in sinks for sink in of_one]
     check_targets(every_sink)
-    check_sources_stay([path for source in opened for path in source.files()], every_sink)
+    check_sources_stay([path for source in described for path in source.files()], every_sink)
     return [
         Pipeline(
             source,
@@ -175,7 +186,7 @@ def pipelines_for(
             on_progress=on_progress,
             on_command=on_command,
         )
-        for source, of_one in zip(opened, sinks, strict=True)
+        for source, of_one in zip(described, sinks, strict=True)
     ]
 
 
@@ -188,7 +199,7 @@ def _sinks_for(
             overwrite=options.overwrite,
             codec=options.codec,
             quality=options.quality,
-            paced=not _is_live(source, options),
+            paced=not is_live_name(source, options.policy),
         )
         for spec in outs
     ]
@@ -254,19 +265,14 @@ def _as_list(out: SinkSpec | Sequence[SinkSpec] | None) -> list[SinkSpec]:
     return [out] if isinstance(out, str | Path | Sink) else list(out)
 
 
-def _open(source: SourceSpec, options: RunOptions) -> Source:
+def describe(source: SourceSpec, options: RunOptions) -> Source:
+    """Return the source of a name, not yet opened. Raises SourceError where nothing is there."""
     asked: dict[str, Any] = dict(options.source_options)
     if options.start_seconds:
         asked["start_seconds"] = options.start_seconds
     if options.duration_seconds is not None:
         asked["duration_seconds"] = options.duration_seconds
     return open_source(source, **asked)
-
-
-def _is_live(source: SourceSpec, options: RunOptions) -> bool:
-    if options.policy is not None:
-        return options.policy == "freshest"
-    return isinstance(source, int) or str(source).isdecimal() or str(source).startswith(("/dev/video", "camera:"))
 
 
 def _out_for(spec: SinkSpec, name: str, *, several: bool, alpha: bool) -> SinkSpec:

@@ -15,7 +15,8 @@ from typing import Protocol, Self, get_args
 import cv2
 import numpy as np
 
-from rtseg.backends.base import Backend, BackendInfo, EngineRequest, Hint, NetworkOutput, Pending, Precision
+from rtseg.backends.base import Backend, BackendInfo, EngineRequest, Hint, NetworkOutput, Precision
+from rtseg.backends.flight import Flight
 from rtseg.backends.registry import load_backend
 from rtseg.errors import ConfigError, InferenceError
 from rtseg.geometry import resize_linear
@@ -105,6 +106,11 @@ def load(
     return Segmenter(bundle, runtime, backend_reasons=(*reasons, *file_reasons), smoothing=smoothing, edges=edges)
 
 
+def hint_for(*, live: bool) -> Hint:
+    """Return what suits a source: of a live one each frame as early as possible, of others many a second."""
+    return "latency" if live else "throughput"
+
+
 SNAP = 13
 """A matte within so many bytes (5 %) of nothing or of everything is taken as that."""
 
@@ -166,7 +172,7 @@ class Segmenter:
         self._session_edges = (bundle.edges and bundle.task == "matte") if edges is None else edges
         self._call_edges = bool(edges)
         self._lock = threading.Lock()
-        self._in_flight: deque[_Flight] = deque()
+        self._in_flight: deque[Flight] = deque()
         self._closed = False
 
     @property
@@ -246,7 +252,7 @@ class Segmenter:
     # whoever needs a place: the oldest flight is landed, its output stays with its ticket, and nobody ever waits for
     # another session to collect.
 
-    def _dispatch(self, rgb: UInt8Array) -> _Flight:
+    def _dispatch(self, rgb: UInt8Array) -> Flight:
         """Start inference of one picture at network size."""
         with self._lock:
             if self._closed:
@@ -254,7 +260,7 @@ class Segmenter:
             self._in_flight = deque(flight for flight in self._in_flight if not flight.landed)
             while len(self._in_flight) >= self._info.in_flight:
                 self._in_flight.popleft().land()
-            flight = _Flight(self._backend.submit(rgb))
+            flight = Flight(self._backend.submit(rgb))
             self._in_flight.append(flight)
             return flight
 
@@ -298,45 +304,6 @@ def _refined(alpha: UInt8Array, luma_small: UInt8Array, picture: Picture) -> UIn
     from rtseg.postprocess.edges import refine_alpha
 
     return refine_alpha(alpha, luma_small, luma_of(picture))
-
-
-class _Flight:
-    """One picture inside the backend; it lands once, whoever waits for it first, and keeps output or error."""
-
-    def __init__(self, pending: Pending) -> None:
-        self._pending = pending
-        self._lock = threading.Lock()
-        self._output: NetworkOutput | None = None
-        self._error: InferenceError | None = None
-        self._started_ns = time.perf_counter_ns()
-        self.infer_ns = 0
-        """How long the engine worked, or, where it does not say, how long it took to land."""
-        self.landed = False
-        """True once output or error is here."""
-
-    def land(self) -> None:
-        """Wait for the engine; does nothing the second time."""
-        with self._lock:
-            if self.landed:
-                return
-            try:
-                self._output = self._pending.result()
-            except InferenceError as error:
-                self._error = error
-            finally:
-                self.landed = True
-                self.infer_ns = time.perf_counter_ns() - self._started_ns
-            if self._output is not None and self._output.infer_ns is not None:
-                self.infer_ns = self._output.infer_ns
-
-    def output(self) -> NetworkOutput:
-        """Wait for the engine and return its output, or raise its error."""
-        self.land()
-        if self._error is not None:
-            raise self._error
-        if self._output is None:
-            raise InferenceError("segmenter: got a result after close(); expected it before. Collect before closing.")
-        return self._output
 
 
 class Session:
@@ -391,7 +358,7 @@ class Ticket:
     """One submitted frame."""
 
     def __init__(
-        self, session: Session, frame: Frame, small: NetworkPicture, flight: _Flight, preprocess_ns: int
+        self, session: Session, frame: Frame, small: NetworkPicture, flight: Flight, preprocess_ns: int
     ) -> None:
         self.frame = frame
         """The frame."""

@@ -57,7 +57,7 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
     """Segment and composite sources, one after the other, through one engine."""
-    from rtseg.cli.running import RunRequest, execute
+    from rtseg.cli.request import RunRequest, begin_loading
 
     del debug  # read by main(), which decides how an error is shown
     request = RunRequest(
@@ -82,4 +82,7 @@ def command(
         model_options=tuple(model_option or ()),
         quiet=quiet,
     )
-    raise typer.Exit(execute(request))
+    with begin_loading(request) as loading:
+        from rtseg.cli.running import execute  # imported while the engine is loaded
+
+        raise typer.Exit(execute(request, loading))

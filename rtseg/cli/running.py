@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtseg.api import RunOptions, class_names, effects_for, load_for, pipelines_for
+from rtseg.api import RunOptions, class_names, describe, effects_for, pipelines_for
 from rtseg.cli.controls import KeyControls
-from rtseg.cli.model_options import read_model_options
 from rtseg.cli.progress import make_progress, summary
+from rtseg.cli.request import RunRequest
+from rtseg.cli.request import key_values as key_values
 from rtseg.errors import ConfigError, SinkError
+from rtseg.pipeline.ahead import Ahead
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.render.effects import has_alpha
 from rtseg.segmenter import Segmenter
@@ -22,52 +23,18 @@ from rtseg.sinks.display import display_available
 from rtseg.stats import Stats, merged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """The words of the command line, as typed."""
-
-    sources: tuple[str, ...]
-    model: str
-    effects: tuple[str, ...] | None
-    outs: tuple[str, ...] | None
-    backend: str
-    precision: str
-    policy: str | None
-    stats_path: Path | None
-    max_frames: int | None
-    start: str | None
-    duration: str | None
-    classes: str | None
-    codec: str | None
-    quality: int | None
-    overwrite: bool
-    smoothing: bool | None
-    edges: bool | None
-    source_options: tuple[str, ...]
-    model_options: tuple[str, ...]
-    quiet: bool
-
-
-def execute(request: RunRequest) -> int:
-    """Run every source and return the exit code: 0, or 130 after Ctrl-C.
+def execute(request: RunRequest, loading: Ahead[Segmenter]) -> int:
+    """Run every source through the model that is being loaded and return the exit code: 0, or 130 after Ctrl-C.
 
     Raises:
         RtsegError: the first failure; the stats of what ran before are written all the same.
     """
-    options = run_options(request)
     runs: list[Stats] = []
     with ExitStack() as stack:
+        options = run_options(request)
         _check_stats_path(request.stats_path)
-        segmenter = load_for(
-            request.model,
-            request.sources,
-            options,
-            backend=request.backend,
-            precision=request.precision,
-            smoothing=request.smoothing,
-            edges=request.edges,
-            **read_model_options(key_values(request.model_options, what="--model-option")),
-        )
+        described = [describe(source, options) for source in request.sources]
+        segmenter = loading.result()
         controls = stack.enter_context(KeyControls(segmenter, options))
         display = stack.enter_context(make_progress(quiet=request.quiet))
         stack.callback(_write_stats, request.stats_path, runs)
@@ -76,6 +43,7 @@ def execute(request: RunRequest) -> int:
             segmenter,
             request.outs if request.outs is not None else default_outs(segmenter, options),
             options,
+            described=described,
             on_progress=display.update,
             on_command=controls.obey,
         )
@@ -135,17 +103,6 @@ def parse_seconds(text: str, *, what: str) -> float:
     for part in parts:
         seconds = seconds * 60 + part
     return seconds
-
-
-def key_values(words: Sequence[str], *, what: str) -> dict[str, str]:
-    """Return the options of KEY=VALUE words."""
-    pairs: dict[str, str] = {}
-    for word in words:
-        key, mark, value = word.partition("=")
-        if not mark or not key:
-            raise ConfigError(f"{what}: got {word!r}; expected KEY=VALUE.")
-        pairs[key.strip().replace("-", "_")] = value.strip()
-    return pairs
 
 
 def _check_stats_path(path: Path | None) -> None:

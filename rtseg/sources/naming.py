@@ -36,6 +36,13 @@ def check_is_file(path: Path) -> None:
         raise SourceError(f"{path}: got {kind}; expected a video file. Give a file.")
 
 
+def is_live_name(spec: object, policy: str | None = None) -> bool:
+    """Return whether what a user names is live, from its words alone; a policy that was asked for decides."""
+    if policy is not None:
+        return policy == "freshest"
+    return isinstance(spec, int) or str(spec).isdecimal() or str(spec).startswith(("/dev/video", "camera:"))
+
+
 def count_of(count: int, singular: str) -> str:
     """Return "1 frame", "3 frames"."""
     return f"{count} {singular}{'' if count == 1 else 's'}"

@@ -61,10 +61,10 @@ def test_with_a_display_and_no_out_a_window_is_taken(monkeypatch, clip):
 def test_several_sources_go_through_one_engine_into_a_folder(tmp_path, monkeypatch):
     a, b = write_clip(tmp_path / "a.mp4"), write_clip(tmp_path / "b.mkv", frames=7)
     loads = []
-    import rtseg.api
+    from rtseg.cli import request
 
-    original = rtseg.api.load
-    monkeypatch.setattr(rtseg.api, "load", lambda *args, **kw: loads.append(args) or original(*args, **kw))
+    original = request.load
+    monkeypatch.setattr(request, "load", lambda *args, **kw: loads.append(args) or original(*args, **kw))
     folder = tmp_path / "out"
     folder.mkdir()
     stats = tmp_path / "s.json"
