@@ -78,6 +78,7 @@ def command(
         batch=batch,
         form=form,
         again=again,
+        report_path=report,
         model_options=tuple(model_option or ()),
         quiet=quiet,
     )

@@ -58,7 +58,6 @@ class BuildRequest:
             "--data": self.data is not None,
             "--taxonomy": self.taxonomy is not None,
             "--parity-frames": self.parity_frames is not None,
-            "--report": self.report_path is not None,
         }
         if given := [word for word, is_there in typed.items() if is_there]:
             raise ConfigError(

@@ -5,20 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rtseg.backends.base import EngineRequest
 from rtseg.cli.model_options import read_model_options
 from rtseg.cli.running import key_values
+from rtseg.cuda_device import current_device
+from rtseg.engine_files.cache import CachedEngine
 from rtseg.engine_files.key import FORMS, PRECISIONS, EngineForm, EnginePrecision
-from rtseg.errors import ConfigError
+from rtseg.errors import BackendUnavailable, ConfigError, EngineError
 from rtseg.geometry import parse_size_wh
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.checks import nearest
 from rtseg.models.options import CardOptions
 
 if TYPE_CHECKING:  # building needs packages that running does not
-    from rtseg.builder.engine_build import EngineBuild, EngineOrder
+    from rtseg.builder.engine_build import EngineBuild, EngineOrder, OnNote
     from rtseg.builder.tensorrt_engine import BuildStep, OnBuildStep
 
 BACKENDS: Final = ("tensorrt",)
@@ -36,6 +40,7 @@ class EngineRequestWords:
     batch: int | None
     form: str | None
     again: bool
+    report_path: Path | None
     model_options: tuple[str, ...]
     quiet: bool
 
@@ -53,12 +58,15 @@ def refuse_engine_words(words: EngineRequestWords) -> None:
 
 
 def build_engine_for(words: EngineRequestWords) -> None:
-    """Build an engine into the cache, or find it there, and say what it is.
+    """Build an engine into the cache, or find it there, prove it where there is a GPU, and say what it is.
 
     Raises:
         ConfigError: options that cannot be right; nothing has been built then.
-        RtsegError: it cannot be built.
+        EngineError: it cannot be built, or the parity gate refused it; the report stays with it.
+        RtsegError: what else went wrong.
     """
+    if words.report_path is not None and not words.report_path.parent.is_dir():
+        raise ConfigError(f"--report: got {words.report_path}; expected a file in a folder that exists. Make it first.")
     if words.backend not in BACKENDS:
         raise ConfigError(
             f"--backend: got {words.backend!r}; expected {', '.join(BACKENDS)}: the others compile a model when it is "
@@ -72,10 +80,50 @@ def build_engine_for(words: EngineRequestWords) -> None:
 
     with _progress(quiet=words.quiet) as (note, step):
         build = build_engine(bundle, order, again=words.again, on_note=note, on_step=step)
+        build = replace(build, engine=_proved(words, bundle, order, build.engine, note))
+    if words.report_path is not None:
+        _write_report(words.report_path, build.engine)
+    _refuse(build.engine)
     if not words.quiet:
         for line in summary(build):
             sys.stderr.write(f"{line}\n")
         sys.stdout.write(f"{build.engine.folder}\n")
+
+
+def _proved(
+    words: EngineRequestWords, bundle: Bundle, order: EngineOrder, engine: CachedEngine, note: OnNote | None
+) -> CachedEngine:
+    """Return the engine with what the parity gate says of it here; unproved where there is nothing to run it."""
+    device = current_device()
+    if not device.present or engine.manifest.proof_on(device) is not None:
+        return engine
+    from rtseg.builder.engine_supply import CacheSupply
+
+    request = EngineRequest(order.network_of(bundle), order.precision, "latency", batch=order.batch, model=words.model)
+    try:
+        return CacheSupply(on_note=note).prove(request, engine)
+    except BackendUnavailable as error:
+        if note is not None:
+            note(f"left unproved: {error}")
+        return engine
+
+
+def _refuse(engine: CachedEngine) -> None:
+    """Raise EngineError for an engine that the parity gate refused on the GPU at hand."""
+    proof = engine.manifest.proof_on(current_device())
+    if proof is not None and not proof.accepted:
+        raise EngineError(
+            f"build {engine.manifest.key.model}: {proof.verdict}. Use another --precision; the report is in "
+            f"{engine.folder}, or give --report FILE."
+        )
+
+
+def _write_report(path: Path, engine: CachedEngine) -> None:
+    """Write what the parity gate found on the GPU at hand, where it has run."""
+    from rtseg.builder.bundle_files import write_report
+
+    proof = engine.manifest.proof_on(current_device())
+    write_report(path, {"verdict": "unproved: no GPU has run it here"} if proof is None else proof.report)
 
 
 def _order(words: EngineRequestWords, bundle: Bundle) -> EngineOrder:
@@ -101,8 +149,6 @@ def _order(words: EngineRequestWords, bundle: Bundle) -> EngineOrder:
 
 def summary(build: EngineBuild) -> Iterator[str]:
     """Yield what an engine is, in a few lines."""
-    from rtseg.cuda_device import current_device
-
     manifest = build.engine.manifest
     key = manifest.key
     width, height = key.size_wh

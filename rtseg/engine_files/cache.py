@@ -116,7 +116,8 @@ class Entry:
     """One line of the list of the cache."""
 
     digest: str
-    plan_bytes: int
+    total_bytes: int
+    """Of the engine and all that lies beside it."""
     used_at: float
     """Seconds since 1970 when it was built or last used."""
     manifest: EngineManifest | None
@@ -216,10 +217,11 @@ class EngineCache:
         return tuple(sorted((self._entry(path) for path in folders), key=lambda entry: -entry.used_at))
 
     def _entry(self, folder: Path) -> Entry:
-        plan = folder / PLAN_NAME
-        size, used_at = 0, 0.0
+        total, used_at, size = 0, 0.0, 0
         with suppress(OSError):
-            size, used_at = plan.stat().st_size, plan.stat().st_mtime
+            total = sum(path.stat().st_size for path in folder.iterdir())
+            facts = (folder / PLAN_NAME).stat()
+            size, used_at = facts.st_size, facts.st_mtime
         try:
             manifest = self._manifest_in(folder)
             if manifest.key.digest != folder.name:
@@ -227,8 +229,8 @@ class EngineCache:
             if manifest.plan_bytes != size:
                 raise EngineError(_torn(manifest, size))
         except EngineError as error:
-            return Entry(folder.name, size, used_at, None, str(error))
-        return Entry(folder.name, size, used_at, manifest)
+            return Entry(folder.name, total, used_at, None, str(error))
+        return Entry(folder.name, total, used_at, manifest)
 
     def remove(self, digest: str) -> bool:
         """Remove an engine; return False where somebody is building or changing it."""
