@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Failure = Literal["memory", "lost", "driver", "other"]
 
 _PHRASES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
-    ("memory", ("out of memory", "failed_allocation", "insufficient gpu memory", "cudaerrormemoryallocation")),
+    ("memory", ("out of memory", "outofmemory", "failed_allocation", "insufficient gpu memory", "cudaerrormemoryallocation")),
     (
         "driver",
         (
@@ -29,6 +29,7 @@ _PHRASES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
             "no kernel image is available",
             "unsupported toolchain",
             "forward compatibility was attempted",
+            "initialization failure with error: 35",
         ),
     ),
     (
