@@ -4,7 +4,7 @@ Note [The rule]
     A benchmark has few repetitions, so no distribution is assumed. A number is better or worse only where
     - the repetitions of the one all lie above those of the other, which equal settings do by chance in
       2 / C(n + m, n) of all cases, and that is at most 1 in 10 (three repetitions each, or more);
-    - and its medians lie further apart than the larger of the two spreads (most - least);
+    - and the medians differ by more than the larger of the two spreads ((most - least) / median);
     - and further than LEAST_DIFFERENCE: the two were measured at different times, and what a machine does between two
       runs is in no run's spread.
     Latency percentiles and memory have one value over all repetitions. There the difference must exceed a fixed margin
@@ -190,10 +190,10 @@ def judge(
             f"{len(before)} and {len(after)} repetitions are too few: measure at least 3 each"
         )
     middle_before, middle_after = statistics.median(before), statistics.median(after)
-    if middle_before == 0:
-        return "not distinguishable", "the first is 0"
-    difference = abs(middle_after / middle_before - 1)
-    spread = max(max(before) - min(before), max(after) - min(after)) / abs(middle_before)
+    if middle_before <= 0 or middle_after <= 0:
+        return "not distinguishable", "one of them is 0"
+    difference = abs(middle_after - middle_before) / max(middle_after, middle_before)  # the same both ways round
+    spread = max((max(values) - min(values)) / statistics.median(values) for values in (before, after))
     if min(before) <= max(after) and min(after) <= max(before):
         return "not distinguishable", f"the repetitions overlap, spread {percent(spread, 1)}"
     if difference <= max(spread, least_difference):
@@ -235,7 +235,7 @@ def _judge_single(
     """Judge a number that has one value over all repetitions: the weaker rule."""
     if spread is None:
         return "not distinguishable", "no spread is known"
-    bound, difference = max(margin, spread), abs(new / old - 1)
+    bound, difference = max(margin, spread), abs(new - old) / max(new, old)
     if difference <= bound:
         return "not distinguishable", f"one value each; a difference above {percent(bound)} is asked for"
     judgement: Judgement = "better" if (new > old) == more_is_better else "worse"

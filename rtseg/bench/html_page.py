@@ -13,7 +13,7 @@ from rtseg.bench.plots_latency import distribution_figure, glass_figure, waterfa
 from rtseg.bench.plots_scores import capacity_figure, scatter_figures, without_score
 from rtseg.bench.plots_svg import svg_of
 from rtseg.bench.plots_throughput import cost_figure, throughput_figure
-from rtseg.bench.report_tables import statements
+from rtseg.bench.report_tables import statements, troubles
 from rtseg.bench.report_values import (
     Entry,
     common_parts,
@@ -24,6 +24,7 @@ from rtseg.bench.report_values import (
     milliseconds,
     percent,
     sentences,
+    whole,
 )
 
 DESK_PX: Final = 1000.0
@@ -68,7 +69,8 @@ def _sections(document: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator
     yield _waterfalls(ran)
     yield _figure_section(
         "Latency",
-        "From the decoder to the composited frame, waiting included; one logarithmic axis for all.",
+        "From the decoder to the composited frame, waiting included; one logarithmic axis for all. Black: "
+        "p50, dashed: p95, red: p99.",
         [lambda width: distribution_figure(ran, width)],
     )
     yield _figure_section(
@@ -97,15 +99,8 @@ def _header(document: Mapping[str, Any], entries: Sequence[Entry]) -> str:
 
 
 def _troubles(document: Mapping[str, Any], entries: Sequence[Entry]) -> str:
-    items = ["<strong>Interrupted</strong>: only a part was measured"] if document.get("interrupted") else []
-    for entry in entries:
-        label = f"{entry.place} {escape(entry.label)}"
-        items += [f"<strong>Failed</strong>: {label}: {escape(entry.error)}"] if entry.error is not None else []
-        items += [f"<strong>Measuring fault</strong>: {label}: {escape(fault)}" for fault in entry.faults]
-        items += [] if entry.steady else [f"<strong>Not steady</strong> after the warm-up: {label}"]
-    if not items:
-        return ""
-    return f'<section class="trouble"><h2>Read this first</h2>{_items(items)}</section>'
+    items = [f"<strong>{kind}</strong>: {escape(text)}" for kind, text in troubles(document, entries)]
+    return f'<section class="trouble"><h2>Read this first</h2>{_items(items)}</section>' if items else ""
 
 
 def _tiles(ran: Sequence[Entry]) -> str:
@@ -117,7 +112,7 @@ def _tiles(ran: Sequence[Entry]) -> str:
         ("lowest p99 latency", ("latency_ms", "p99"), milliseconds, False),
         ("fewest core-ms a frame", ("core_ms",), digits, False),
         ("lowest p50 from glass to glass", ("glass_ms", "p50"), milliseconds, False),
-        ("most cameras in time", ("capacity", "cameras"), digits, True),
+        ("most cameras in time", ("capacity", "cameras"), whole, True),
     )
     tiles = []
     for title, path, words, most in wanted:
@@ -135,8 +130,9 @@ def _results(entries: Sequence[Entry]) -> str:
     said = statements(entries)
     shown = (
         f'<div class="said"><h3>What may be said</h3>{_items([escape(text) for text in said])}'
-        '<p class="note">Against the first setting, measured in turns in one run. Nothing is said where the '
-        "repetitions overlap, where the spread is larger than the difference, or of fewer than three of them.</p></div>"
+        '<p class="note">Each against the one before that is most like it, measured in turns in one run. '
+        "Nothing is said where the repetitions overlap, where the spread is larger than the difference, or of fewer "
+        "than three of them.</p></div>"
         if said
         else ""
     )

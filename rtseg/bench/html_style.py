@@ -48,7 +48,7 @@ _RULES: Final = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,
  "Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%}
-main{max-width:1080px;margin:0 auto;padding:28px 20px 60px}
+main{max-width:1180px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:27px;line-height:1.2;margin:0 0 4px;letter-spacing:-.02em}
 h2{font-size:18px;margin:0 0 2px;letter-spacing:-.01em}
 h3{font-size:15px;margin:22px 0 6px}
@@ -67,7 +67,7 @@ section{background:var(--card);border:1px solid var(--edge);border-radius:12px;p
 .tile span{color:var(--muted);font-size:13px;overflow-wrap:anywhere}
 .wide{overflow-x:auto;margin:0 -22px;padding:0 22px}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
-th,td{padding:7px 9px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
+th,td{padding:7px 8px;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
 thead th{color:var(--muted);font-weight:500;font-size:12.5px;vertical-align:bottom}
 tbody tr:last-child>*{border-bottom:0}
 th.name,td.name{text-align:left;position:sticky;left:0;background:var(--card)}
@@ -82,6 +82,7 @@ td.why{text-align:left;color:var(--bad);white-space:normal}
 .figure [data-tip]:hover{filter:brightness(1.15)}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:10px 34px}
 .pair .figure{display:block}
+details table{width:auto}
 details{border-top:1px solid var(--edge);padding:9px 0}
 details:first-of-type{border-top:0}
 summary{cursor:pointer;font-weight:500;overflow-wrap:anywhere}
@@ -107,7 +108,8 @@ ul.plain{padding-left:18px;margin:6px 0;font-size:13.5px}
  section.long{break-inside:auto}
  table{font-size:9px}th,td{padding:4px 4px}
  .wide{overflow:visible}
- .figure,.tile,details,tr{break-inside:avoid}
+ .figure,.tile,tr{break-inside:avoid}
+ h2,h3,.note,summary{break-after:avoid}
 }
 """
 

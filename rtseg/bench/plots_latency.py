@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from rtseg.bench.plots_drawing import (
     SMALL_PX,
-    Anchor,
     Box,
     Figure,
     Role,
@@ -20,13 +19,13 @@ from rtseg.bench.plots_drawing import (
     log_ticks,
     stage_role,
 )
-from rtseg.bench.plots_throughput import put_axis, put_row_title
+from rtseg.bench.plots_throughput import put_axis, put_marks, put_row_title
 from rtseg.bench.report_values import Entry, digits, mapping, milliseconds, number, numbers, percent
 
 _MARGIN_PX: Final = 6.0
 _AXIS_PX: Final = 26.0
 _STEP_PX: Final = 21.0
-_RIDGE_PX: Final = 74.0
+_RIDGE_PX: Final = 84.0
 _RANGE_PX: Final = 46.0
 _NARROW_PX: Final = 560.0
 BEFORE_CAPTURE: Final = ("decode",)
@@ -124,7 +123,7 @@ def distribution_figure(entries: Sequence[Entry], width: float) -> Figure | None
     for row, entry in enumerate(shown):
         top = row * _RIDGE_PX
         put_row_title(figure, entry.label, percentiles_text(entry, "latency_ms", width), top + 14, width)
-        _put_histogram(figure, entry, scale, top + 22, _RIDGE_PX - 26)
+        _put_histogram(figure, entry, scale, top + 34, _RIDGE_PX - 38)
         _put_percentiles(figure, entry, "latency_ms", scale, top + 22, top + _RIDGE_PX - 4)
     return figure
 
@@ -172,15 +171,7 @@ def _shared_scale(ranges: Sequence[tuple[float | None, float | None]], width: fl
 
 
 def _put_log_axis(figure: Figure, scale: Scale, bottom: float, unit: str) -> None:
-    marks = log_ticks(scale.low, scale.high)
-    step = 1 if len(marks) * 44 < scale.end - scale.start else 3
-    for place, mark in enumerate(marks):
-        x = scale.place(mark)
-        figure.add(Stroke(((x, 0), (x, bottom)), "grid"))
-        if (len(marks) - 1 - place) % step == 0:
-            last = place == len(marks) - 1
-            anchor: Anchor = "start" if x < 20 else "end" if last and x > scale.end - 40 else "middle"
-            figure.add(Words(x, bottom + 17, f"{mark:g}" + (f" {unit}" if last else ""), "muted", SMALL_PX, anchor))
+    put_marks(figure, scale, log_ticks(scale.low, scale.high), bottom, 0, unit)
 
 
 def _put_histogram(figure: Figure, entry: Entry, scale: Scale, top: float, height: float) -> None:
@@ -210,7 +201,7 @@ def _put_percentiles(figure: Figure, entry: Entry, name: str, scale: Scale, top:
             x = scale.place(value)
             figure.add(Stroke(((x, top), (x, bottom)), role, 1.5, dashed))
             if percentile != "p95":
-                figure.add(Words(x + 4, top + 9, percentile, role, 10.5))
+                figure.add(Words(x + 4, top + 9, percentile, role, 10.5))  # above the boxes
 
 
 def _put_range(figure: Figure, entry: Entry, name: str, scale: Scale, middle: float) -> None:

@@ -20,7 +20,7 @@ from rtseg.bench.plots_drawing import (
     text_width,
     ticks,
 )
-from rtseg.bench.plots_throughput import put_axis
+from rtseg.bench.plots_throughput import put_marks
 from rtseg.bench.report_values import Entry, digits, mapping, number
 
 _LEFT_PX: Final = 46.0
@@ -43,7 +43,7 @@ def scatter_figures(entries: Sequence[Entry], width: float) -> list[Figure]:
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         score = score_of(entry)
-        if score is not None and entry.get("fps") is not None:
+        if score is not None and entry.get("fps") is not None and not entry.paced:
             groups[score[0]].append(entry)
     return [_scatter(name, group, width) for name, group in groups.items()]
 
@@ -68,7 +68,8 @@ def _scatter(name: str, entries: Sequence[Entry], width: float) -> Figure:
         figure.add(
             Stroke(tuple((across.place(x), up.place(y)) for x, y in front), "accent", 1.5, dashed=True, opacity=0.6)
         )
-    taken: list[tuple[float, float, float, float]] = []
+    dots = [(across.place(x), up.place(y)) for x, y, _ in points]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in dots]  # what a name must not cover: dots, and other names
     for x, y, entry in sorted(points, key=lambda point: -point[1]):
         _put_point(figure, entry, (across.place(x), up.place(y)), up, taken, f"{name} {digits(x)}")
     return figure
@@ -142,12 +143,12 @@ def capacity_figure(entry: Entry, width: float) -> Figure | None:
     ceiling = min(max(p99 for _, p99, *_ in tried), 3 * limit) if limit else max(p99 for _, p99, *_ in tried)
     up = Scale(0.0, max(ceiling, limit or 0.0, 1e-6) * 1.15, _TOP_PX + _CAPACITY_PX, _TOP_PX)
     _put_grid(figure, Scale(0, 0, across.start, across.end), up)
-    put_axis(figure, across, up.start, up.start, "cameras")
+    put_marks(figure, across, list(range(int(most_cameras) + 1)), up.start, up.start, "cameras")
     figure.add(Words(_MARGIN_PX - 4, 30, "p99 of the frame age, ms", "muted", SMALL_PX))
     if limit is not None:
         y = up.place(limit)
         figure.add(Stroke(((across.start, y), (across.end, y)), "bad", 1.5, dashed=True))
-        figure.add(Words(across.end, y - 5, f"limit {digits(limit)} ms", "bad", SMALL_PX, "end"))
+        figure.add(Words(across.start + 4, y - 5, f"limit {digits(limit)} ms", "bad", SMALL_PX))
     for cameras, p99, held, drops in tried:
         _put_trial(figure, across.place(cameras), up, p99, held=held, drops=drops, cameras=cameras)
     return figure

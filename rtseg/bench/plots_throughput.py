@@ -7,7 +7,6 @@ from typing import Final
 
 from rtseg.bench.plots_drawing import (
     SMALL_PX,
-    Anchor,
     Area,
     Box,
     Dot,
@@ -72,13 +71,21 @@ def cost_figure(entries: Sequence[Entry], width: float) -> Figure | None:
 def put_axis(figure: Figure, scale: Scale, bottom: float, top: float, unit: str) -> None:
     """Draw grid lines from `top` to `bottom`, their numbers below, and the unit at the last one."""
     marks = ticks(scale.low, scale.high, max(3, int((scale.end - scale.start) / 90)))
-    for mark in marks:
+    put_marks(figure, scale, marks, bottom, top, unit)
+
+
+def put_marks(figure: Figure, scale: Scale, marks: Sequence[float], bottom: float, top: float, unit: str) -> None:
+    """Draw grid lines at marks and their numbers; a number that would touch its right neighbour is left out."""
+    free_to = figure.width
+    for mark in reversed(marks):
         x = scale.place(mark)
         figure.add(Stroke(((x, top), (x, bottom)), "grid"))
-        last = mark == marks[-1]
-        anchor: Anchor = "start" if x < 20 else "end" if last and x > scale.end - 60 else "middle"
-        text = f"{mark:g}" + (f" {unit}" if last else "")
-        figure.add(Words(x, bottom + 17, text, "muted", SMALL_PX, anchor))
+        text = f"{mark:g}" + (f" {unit}" if mark == marks[-1] else "")
+        wide = text_width(text, SMALL_PX)
+        left = min(max(0.0, x - wide / 2), figure.width - wide)
+        if left + wide <= free_to:
+            figure.add(Words(left, bottom + 17, text, "muted", SMALL_PX))
+            free_to = left - 8
 
 
 def put_row_title(figure: Figure, label: str, value: str, y: float, width: float, *, role: Role = "ink") -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rtseg.bench.report_tables import columns_for, statements
+from rtseg.bench.report_tables import columns_for, statements, troubles
 from rtseg.bench.report_values import (
     UNKNOWN,
     Entry,
@@ -24,7 +24,7 @@ def markdown_of(document: Mapping[str, Any]) -> str:
     sections = [
         ["## rtseg bench", *_heading(document, entries)],
         _table(entries),
-        _bullets([*_troubles(document, entries)]),
+        _bullets([f"**{kind}**: {plain(text)}" for kind, text in troubles(document, entries)]),
         _bullets([plain(text) for text in statements(entries)]),
         _details("Repetitions", _repetitions(entries)),
         _details("Reasons", _bullets([plain(text) for text in _reasons(entries)])),
@@ -66,18 +66,6 @@ def _table(entries: Sequence[Entry]) -> list[str]:
         marks = " **failed**" if failed else " **fault**" if entry.faults else ""
         lines.append(f"| {entry.place} | {plain(entry.label)}{marks} | " + " | ".join(map(plain, cells)) + " |")
     return lines
-
-
-def _troubles(document: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[str]:
-    if document.get("interrupted"):
-        yield "**Interrupted**: only a part was measured."
-    for entry in entries:
-        label = plain(f"{entry.place} {entry.label}")
-        if entry.error is not None:
-            yield f"**Failed**: {label}: {plain(entry.error)}"
-        yield from (f"**Fault**: {label}: {plain(fault)}" for fault in entry.faults)
-        if not entry.steady:
-            yield f"**Not steady** after the warm-up: {label}"
 
 
 def _repetitions(entries: Sequence[Entry]) -> list[str]:

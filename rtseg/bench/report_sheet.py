@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,17 +11,19 @@ from rtseg.bench.plots_latency import distribution_figure, glass_figure, waterfa
 from rtseg.bench.plots_raster import pixels_of
 from rtseg.bench.plots_scores import capacity_figure, scatter_figures, without_score
 from rtseg.bench.plots_throughput import cost_figure, throughput_figure
-from rtseg.bench.report_tables import Column, columns_for, statements
+from rtseg.bench.report_tables import Column, columns_for, statements, troubles
 from rtseg.bench.report_values import UNKNOWN, Entry, common_parts, entries_of, machine_line
 from rtseg.types import UInt8Array
 
-WIDTH_PX: Final = 1000.0
+WIDTH_PX: Final = 1240.0
 MARGIN_PX: Final = 36.0
 INNER_PX: Final = WIDTH_PX - 2 * MARGIN_PX
+HALF_PX: Final = (INNER_PX - 40.0) / 2
 MOST_ENTRIES: Final = 24
 """Settings on one sheet; the page has all."""
 _GAP_PX: Final = 30.0
-_NAMES_PX: Final = 250.0
+_NAMES_PX: Final = 280.0
+_LINE_PX: Final = 19.0
 _CELL_PX: Final = SMALL_PX + 0.5
 
 
@@ -60,13 +63,22 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[Figure]:
     yield _heading(document, every)
     yield _table(entries)
     figures = (
-        titled("Frames a second, under the limit of the machine", [throughput_figure(entries, INNER_PX)]),
-        titled("Processor time of a frame", [cost_figure(ran, INNER_PX)]),
-        _side_by_side("Where each millisecond goes", ran),
+        titled("What may be said", [_said(entries)]),
+        paired(
+            [
+                titled("Frames a second, under the limit of the machine", [throughput_figure(entries, HALF_PX)]),
+                titled("Processor time of a frame", [cost_figure(ran, HALF_PX)]),
+            ]
+        ),
+        titled(
+            "Where each millisecond goes",
+            [paired([waterfall_figure(entry, HALF_PX) for entry in ran])],
+            note="Mean time of a frame in each stage, one after the other; the thin line reaches to p99.",
+        ),
         titled("Latency: from the decoder to the composited frame", [distribution_figure(ran, INNER_PX)]),
         titled("From glass to glass", [glass_figure(ran, INNER_PX)]),
-        titled("Rate against accuracy", scatter_figures(ran, INNER_PX), note=_aside(ran)),
-        titled("Cameras that ran in time", [capacity_figure(entry, INNER_PX) for entry in ran]),
+        titled("Rate against accuracy", [paired(scatter_figures(ran, HALF_PX))], note=_aside(ran)),
+        titled("Cameras that ran in time", [paired([capacity_figure(entry, HALF_PX) for entry in ran])]),
     )
     yield from (figure for figure in figures if figure is not None)
 
@@ -81,18 +93,30 @@ def _heading(document: Mapping[str, Any], entries: Sequence[Entry]) -> Figure:
     shared = common_parts(entries)
     texts += [f"The same for all: {', '.join(shared)}"] if shared else []
     texts += [str(document["command"])] if document.get("command") else []
-    texts += statements(entries)
-    bad = ["Interrupted: only a part was measured"] if document.get("interrupted") else []
-    bad += [f"{e.place} {e.label}: {fault}" for e in entries for fault in e.faults]
-    bad += [f"{e.place} {e.label}: not steady after the warm-up" for e in entries if not e.steady]
+    bad = [f"{kind}: {text}" for kind, text in troubles(document, entries)]
     if len(entries) > MOST_ENTRIES:
         bad.append(f"{len(entries) - MOST_ENTRIES} more settings are on the page only")
-    figure = Figure(INNER_PX, 40.0 + 19 * (len(texts) + len(bad)), "heading")
+    figure = Figure(INNER_PX, 32.0, "heading")
     figure.add(Words(0, 22, "rtseg bench", size=24, bold=True))
-    for row, text in enumerate([*texts, *bad]):
-        role: Role = "bad" if row >= len(texts) else "muted"
-        figure.add(Words(0, 50 + 19 * row, clipped(text, INNER_PX), role))
+    _put_lines(figure, texts, "muted")
+    _put_lines(figure, bad, "bad")
     return figure
+
+
+def _said(entries: Sequence[Entry]) -> Figure | None:
+    texts = statements(entries)
+    figure = Figure(INNER_PX, 0.0, "what may be said")
+    _put_lines(figure, texts, "ink")
+    return figure if texts else None
+
+
+def _put_lines(figure: Figure, texts: Sequence[str], role: Role) -> None:
+    """Write texts below what is there, broken into lines where they are too long; the figure grows."""
+    most = int(figure.width / text_width("n"))
+    for text in texts:
+        for line in textwrap.wrap(text, most) or [""]:
+            figure.height += _LINE_PX
+            figure.add(Words(0, figure.height - 5, line, role))
 
 
 def _table(entries: Sequence[Entry]) -> Figure:
@@ -132,17 +156,15 @@ def _fitted(entries: Sequence[Entry]) -> tuple[list[Column], list[float], float]
     return columns, [names_px + sum(widths[: place + 1]) for place in range(len(widths))], names_px
 
 
-def _side_by_side(title: str, entries: Sequence[Entry]) -> Figure | None:
-    """Return the waterfalls, two in a row where there are several."""
-    several = len(entries) > 1
-    width = (INNER_PX - _GAP_PX) / 2 if several else INNER_PX
-    shown = [figure for entry in entries if (figure := waterfall_figure(entry, width)) is not None]
-    rows: list[Figure | None] = []
-    for start in range(0, len(shown), 2 if several else 1):
-        pair = shown[start : start + (2 if several else 1)]
-        row = Figure(INNER_PX, max(figure.height for figure in pair), title)
-        for place, figure in enumerate(pair):
-            row.put(figure, place * (width + _GAP_PX), 0)
-        rows.append(row)
-    note = "Mean time of a frame in each stage, one after the other; the thin line reaches to p99."
-    return titled(title, rows, note=note)
+def paired(figures: Sequence[Figure | None]) -> Figure | None:
+    """Return figures of half the width, two in a row; None where there is none."""
+    shown = [figure for figure in figures if figure is not None]
+    if not shown:
+        return None
+    whole = Figure(INNER_PX, 0.0, shown[0].summary)
+    for start in range(0, len(shown), 2):
+        row = shown[start : start + 2]
+        for place, figure in enumerate(row):
+            whole.put(figure, place * (INNER_PX - HALF_PX), whole.height)
+        whole.height += max(figure.height for figure in row) + (18 if start + 2 < len(shown) else 0)
+    return whole

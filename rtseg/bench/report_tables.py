@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rtseg.bench.compare import judge
 from rtseg.bench.plots_scores import score_of
-from rtseg.bench.report_values import UNKNOWN, Entry, digits, mapping, number, percent, sentences
+from rtseg.bench.report_values import PARTS, UNKNOWN, Entry, digits, mapping, number, percent, sentences, whole
 
+MOST_OTHERS_CORES: Final = 0.2
+"""Cores that other programs may keep busy before the report says so at its top."""
 VALUE_NAMES: Final = ("fps", "bare_fps", "efficiency", "limit_fps", "limit_share", "core_ms")
 
 
@@ -43,17 +45,51 @@ def columns_for(entries: Sequence[Entry]) -> list[Column]:
 
 
 def statements(entries: Sequence[Entry]) -> list[str]:
-    """Return what may be said of the fps of each setting against the first that ran, refused where it may not."""
+    """Return what may be said of the fps of each setting against the one before that is most like it."""
     ran = [entry for entry in entries if entry.error is None and entry.values("fps") and not entry.paced]
-    return [_statement(entry, ran[0]) for entry in ran[1:]]
+    return [_statement(entry, _most_alike(entry, ran[:place])) for place, entry in enumerate(ran) if place]
 
 
-def _statement(entry: Entry, first: Entry) -> str:
-    mine, other = entry.values("fps"), first.values("fps")
-    judgement, why = judge(other, mine, more_is_better=True, least_difference=0.0)
+def _most_alike(entry: Entry, others: Sequence[Entry]) -> Entry:
+    """Return the first of the settings that differ in the fewest parts."""
+
+    def differences(other: Entry) -> int:
+        return sum(entry.result.get(part) != other.result.get(part) for part in PARTS)
+
+    return min(others, key=differences)
+
+
+def _statement(entry: Entry, other: Entry) -> str:
+    mine, theirs = entry.values("fps"), other.values("fps")
+    judgement, why = judge(theirs, mine, more_is_better=True, least_difference=0.0)
+    both = f"{entry.place} {entry.label} against {other.place} {other.label}"
     if judgement == "not distinguishable":
-        return f"{entry.label} and {first.label}: not distinguishable in fps ({why})"
-    return f"{entry.label}: {statistics.median(mine) / statistics.median(other):.2f} × the fps of {first.label} ({why})"
+        return f"{both}: not distinguishable in fps ({why})"
+    return f"{both}: {statistics.median(mine) / statistics.median(theirs):.2f} × the fps ({why})"
+
+
+def troubles(document: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    """Yield what makes results doubtful or absent, each as a kind and a sentence."""
+    if document.get("interrupted"):
+        yield "Interrupted", "only a part was measured"
+    for entry in entries:
+        if entry.error is not None:
+            yield "Failed", f"{entry.place} {entry.label}: {entry.error}"
+        yield from (("Measuring fault", f"{entry.place} {entry.label}: {fault}") for fault in entry.faults)
+    unsteady = [entry for entry in entries if not entry.steady]
+    if unsteady:
+        yield "Not steady", f"the rate had not settled after the warm-up in {_named(unsteady, entries)}"
+    crowded = [(busy, entry) for entry in entries if (busy := entry.get("others_cores") or 0.0) > MOST_OTHERS_CORES]
+    if crowded:
+        most = max(busy for busy, _ in crowded)
+        where = _named([entry for _, entry in crowded], entries)
+        yield "Not alone", f"other programs kept up to {digits(most)} cores busy in {where}"
+
+
+def _named(some: Sequence[Entry], every: Sequence[Entry]) -> str:
+    if len(some) == len(every) and len(every) > 1:
+        return "all settings"
+    return ", ".join(f"{entry.place} {entry.label}" for entry in some)
 
 
 def repetition_rows(entry: Entry) -> Iterator[tuple[str, list[str], str, str]]:
@@ -87,19 +123,22 @@ def fact_rows(entry: Entry) -> Iterator[tuple[str, str]]:
         words = [str(source.get("kind") or ""), str(source.get("codec") or ""), "" if rate is None else f"{rate:g} fps"]
         yield "source", ", ".join(word for word in words if word) or UNKNOWN
     yield "policy", str(result.get("policy") or UNKNOWN)
-    yield "frames measured", digits(entry.get("frames"), 6)
+    yield "frames measured", whole(entry.get("frames"))
     yield "warm-up, not counted", _warm_up(entry)
     yield "dropped", _drops(entry)
     yield "processor", f"{digits(entry.get('cpu_cores'))} cores busy, {digits(entry.get('core_ms'))} core-ms a frame"
+    if entry.get("others_cores") is not None:
+        yield "other programs", f"{digits(entry.get('others_cores'))} cores busy meanwhile"
     yield "machine limit", _limit(entry)
     yield "memory peak", _with_unit(entry.get("memory_peak_mib"), "MiB")
     yield "GPU", _gpu(entry)
     yield "energy", _with_unit(entry.get("energy_j_per_frame"), "J a frame")
     if mapping(result.get("glass_ms")):
-        yield "glass to glass", f"{digits(entry.get('glass_ms', 'unreadable'))} codes unreadable"
+        yield "glass to glass", f"{whole(entry.get('glass_ms', 'unreadable'))} codes unreadable"
     capacity = mapping(result.get("capacity"))
     if capacity:
         yield "capacity", _capacity(entry)
+    yield from (("note", note) for note in sentences(result.get("notes")))
     for reason in sentences(result.get("reasons")):
         yield "reason", reason
 
@@ -112,7 +151,7 @@ def _warm_up(entry: Entry) -> str:
     ending = (
         "steady" if steady is True else "NOT STEADY when counting began" if steady is False else "steadiness unknown"
     )
-    return f"{digits(frames, 6)} frames, {digits(seconds)} s; {ending}"
+    return f"{whole(frames)} frames, {digits(seconds)} s; {ending}"
 
 
 def _drops(entry: Entry) -> str:
@@ -127,7 +166,7 @@ def _limit(entry: Entry) -> str:
     if not mapping(entry.result.get("limit")):
         return f"{UNKNOWN} (not measurable in this setting)"
     parts = [f"{name} {digits(entry.get('limit', f'{name}_core_ms'))}" for name in ("decode", "infer", "encode")]
-    return f"{digits(entry.get('limit_fps'))} fps: {digits(entry.get('limit', 'cores'))} cores, core-ms " + ", ".join(
+    return f"{digits(entry.get('limit_fps'))} fps: {whole(entry.get('limit', 'cores'))} cores, core-ms " + ", ".join(
         parts
     )
 
@@ -141,7 +180,7 @@ def _gpu(entry: Entry) -> str:
 
 def _capacity(entry: Entry) -> str:
     cameras, pace, limit = (entry.get("capacity", name) for name in ("cameras", "pace_hz", "p99_limit_ms"))
-    return f"{digits(cameras)} cameras at {digits(pace)} fps with p99 of the frame age below {digits(limit)} ms"
+    return f"{whole(cameras)} cameras at {digits(pace)} fps with p99 of the frame age below {digits(limit)} ms"
 
 
 def _with_unit(value: float | None, unit: str) -> str:
@@ -181,6 +220,11 @@ def _dropped(entry: Entry) -> Cell:
     return Cell(f"{total:.0f}", total)
 
 
+def _cameras(entry: Entry) -> Cell:
+    value = entry.get("capacity", "cameras")
+    return Cell(whole(value), value)
+
+
 def _gpu_share(entry: Entry) -> Cell:
     value = entry.get("gpu", "share")
     return Cell(percent(value), value)
@@ -212,6 +256,6 @@ COLUMNS: Final = (
     Column("GPU", "share of the GPU in use", _gpu_share, always=False),
     Column("W", "power of the GPU", _plain("gpu", "power_w"), always=False),
     Column("J/frame", "energy a frame", _plain("energy_j_per_frame"), always=False),
-    Column("cameras", "paced cameras that ran in time", _plain("capacity", "cameras"), always=False),
+    Column("cameras", "paced cameras that ran in time", _cameras, always=False),
     Column("score", "accuracy that the model's card states; its name is beside the chart", _score, always=False),
 )

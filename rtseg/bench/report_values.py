@@ -52,7 +52,14 @@ def digits(value: float | None, figures: int = 3) -> str:
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
-    return f"{value:,.{min(6, max(0, figures - 1 - magnitude))}f}"
+    if magnitude < -3:
+        return f"{value:.1e}"
+    return f"{value:,.{min(3, max(0, figures - 1 - magnitude)) if magnitude < 0 else max(0, figures - 1 - magnitude)}f}"
+
+
+def whole(value: float | None) -> str:
+    """Return a count; UNKNOWN for none."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def percent(share: float | None, decimals: int = 0) -> str:
@@ -143,11 +150,21 @@ def entries_of(document: Mapping[str, Any]) -> list[Entry]:
     """Return the results of a document with labels that tell them apart."""
     results = [mapping(result) for result in document.get("results") or ()]
     texts = [{name: part_text(name, result.get(name)) for name in PARTS} for result in results]
-    named = [name for name in PARTS if name in ALWAYS_NAMED or len({text[name] for text in texts}) > 1]
+    named = _telling_parts(texts)
     labels = [" · ".join(text[name] for name in named if text[name]) or "unnamed" for text in texts]
     return [
         Entry(place, result, label) for place, (result, label) in enumerate(zip(results, labels, strict=True), start=1)
     ]
+
+
+def _telling_parts(texts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the parts that tell settings apart; what follows from the others (a model's own size) is left out."""
+    named = list(ALWAYS_NAMED)
+    for name in PARTS:
+        told = {tuple(text[part] for part in named) for text in texts}
+        if name not in named and len({(*(text[part] for part in named), text[name]) for text in texts}) > len(told):
+            named.append(name)
+    return [name for name in PARTS if name in named]
 
 
 def common_parts(entries: Sequence[Entry]) -> list[str]:
