@@ -11,41 +11,24 @@ on some systems, so delivery stays with the caller.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from rtseg.errors import ConfigError, RtsegError
-from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.channel import Channel
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, check_policy, choose_policy
-from rtseg.pipeline.report import Progress, Reporter, run_facts
+from rtseg.pipeline.report import Progress, Reporter, run_facts, stage_names, stream_format
+from rtseg.pipeline.segmenting import Segmented, SegmentStage
 from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
 from rtseg.render.compositor_cpu import CpuCompositor
-from rtseg.render.effects import Effect, has_alpha
+from rtseg.render.effects import Effect
 from rtseg.render.hud import HudState
-from rtseg.segmenter import Segmenter, Session, Ticket
-from rtseg.sinks.base import Sink, StreamFormat
+from rtseg.segmenter import Segmenter
+from rtseg.sinks.base import Sink
 from rtseg.sources.base import Source, SourceInfo
-from rtseg.stats import Stats
+from rtseg.stats import Stats, machine_facts
 from rtseg.types import Frame, Segmentation
-
-
-class Segmented(NamedTuple):
-    """A frame with its result and the segmenter that made it (the model can be switched while running)."""
-
-    frame: Frame
-    result: Segmentation
-    segmenter: Segmenter
-
-
-class Submitted(NamedTuple):
-    """A frame that the engine is working on."""
-
-    frame: Frame
-    ticket: Ticket
-    submitted_ns: int
 
 
 class Pipeline:
@@ -81,7 +64,7 @@ class Pipeline:
         self._source = source
         self._segmenter = segmenter
         self._sinks = tuple(sinks)
-        self._sink_stages = _stage_names(self._sinks)
+        self._sink_stages = stage_names([sink.name for sink in self._sinks])
         self._asked_policy = policy
         self._max_frames = max_frames
         self._on_command = on_command
@@ -136,10 +119,10 @@ class Pipeline:
         take_one_thread()
         try:
             self._open(place)
-            for frame, result, _ in self._segmented:
+            for item in self._segmented:
                 self.stats.frames.written += 1
-                self._reporter.count_output(frame)
-                yield frame, result
+                self._reporter.count_output(item.frame)
+                yield item.frame, item.result
             self._end_threads()
             self._failure.raise_first()
         finally:
@@ -199,7 +182,7 @@ class Pipeline:
             effects=[repr(effect) for effect in self.effects],
             sinks=[sink.name for sink in self._sinks],
         )
-        stream = self._stream_format(info)
+        stream = stream_format(info, self._segmenter, self.effects)
         for sink in self._sinks:
             with place.at(f"open {sink.name}", None):
                 sink.open(stream)
@@ -213,24 +196,6 @@ class Pipeline:
         for worker in self._workers:
             worker.start()
         place.stage = "deliver"
-
-    def _stream_format(self, info: SourceInfo) -> StreamFormat:
-        return StreamFormat(
-            source_id=info.source_id,
-            size_wh=info.size_wh,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            classes=self._segmenter.classes,
-            palette=self._segmenter.palette,
-            has_alpha=has_alpha(self.effects),
-            matrix=info.matrix,
-            full_range=info.full_range,
-            color_primaries=info.color_primaries,
-            color_transfer=info.color_transfer,
-            audio_path=info.path if info.has_audio else None,
-            start_seconds=info.start_seconds,
-            end_seconds=info.end_seconds,
-        )
 
     # ---- 1 capture --------------------------------------------------------------------------------------------
 
@@ -262,67 +227,15 @@ class Pipeline:
     # ---- 2 segment --------------------------------------------------------------------------------------------
 
     def _segment(self, place: Place) -> None:
-        in_work: deque[Submitted] = deque()
-        try:
-            self._segment_all(place, in_work)
-        finally:
-            self._drain(in_work)
-
-    def _segment_all(self, place: Place, in_work: deque[Submitted]) -> None:
-        segmenter, session = self._segmenter, self._segmenter.session()
-        while (frame := self._next_frame(in_work)) is not None or in_work:
-            if frame is None:
-                self._collect(in_work, segmenter, place)
-                continue
-            if self._segmenter is not segmenter:
-                self._collect_all(in_work, segmenter, place)
-                segmenter, session = self._segmenter, self._segmenter.session()
-            while len(in_work) >= self._in_flight(segmenter):
-                self._collect(in_work, segmenter, place)
-            in_work.append(self._submit(session, frame, place))
-
-    def _next_frame(self, in_work: deque[Submitted]) -> Frame | None:
-        """The next frame, or None: with frames in work when none waits yet, without when there is no more."""
-        try:
-            return self._decoded.get(wait=not in_work)
-        except ChannelClosed:
-            return None
-
-    def _in_flight(self, segmenter: Segmenter) -> int:
-        return segmenter.info.in_flight if self.policy == "every" else 1
-
-    def _submit(self, session: Session, frame: Frame, place: Place) -> Submitted:
-        with place.at("preprocess", frame.frame_index):
-            ticket = session.submit(frame)
-        self.stats.stage("preprocess").add(ticket.preprocess_ns)
-        return Submitted(frame, ticket, time.monotonic_ns())
-
-    def _collect(self, in_work: deque[Submitted], segmenter: Segmenter, place: Place) -> None:
-        frame, ticket, submitted_ns = in_work.popleft()
-        with place.at("infer", frame.frame_index):
-            result = ticket.result()
-        ended_ns = submitted_ns + ticket.infer_ns
-        busy_ns = max(0, ended_ns - max(submitted_ns, self._infer_ended_ns))
-        self._infer_ended_ns = max(ended_ns, self._infer_ended_ns)
-        self.stats.stage("infer").add(ticket.infer_ns, busy_ns=busy_ns)
-        self.stats.stage("postprocess").add(ticket.postprocess_ns)
-        self.stats.frames.processed += 1
-        self._segmented.put(Segmented(frame, result, segmenter))
-
-    _infer_ended_ns = 0
-
-    def _collect_all(self, in_work: deque[Submitted], segmenter: Segmenter, place: Place) -> None:
-        while in_work:
-            self._collect(in_work, segmenter, place)
-
-    def _drain(self, in_work: deque[Submitted]) -> None:
-        """Wait for what the engine still has after a stop or a failure, so that its requests are free again."""
-        for submitted in in_work:
-            try:
-                submitted.ticket.result()
-            except RtsegError as error:
-                self._failure.record(error, stage="infer", frame_index=submitted.frame.frame_index)
-        in_work.clear()
+        stage = SegmentStage(
+            lambda: self._segmenter,
+            self._decoded,
+            self._segmented,
+            policy=self.policy,
+            stats=self.stats,
+            failure=self._failure,
+        )
+        stage.run(place)
 
     def _segment_ended(self, failed: bool) -> None:
         if failed:
@@ -412,6 +325,8 @@ class Pipeline:
     def _finish_stats(self) -> None:
         stats = self.stats
         stats.wall_seconds = (time.monotonic_ns() - self._started_ns) / 1e9
+        if stats.facts:
+            stats.facts["machine"] = machine_facts()  # asked for last: looking up versions would delay the first frame
         lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped.total()
         if lost > 0:
             stats.frames.dropped["failed" if self._failure else "stopped"] += lost
@@ -421,14 +336,3 @@ class Pipeline:
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
         give_back_threads()
         release_freed_memory()
-
-
-def _stage_names(sinks: Sequence[Sink]) -> tuple[str, ...]:
-    """Return "sink NAME" of each sink, numbered where two have the same name."""
-    names = [sink.name for sink in sinks]
-    counts = dict.fromkeys(names, 0)
-    found = []
-    for name in names:
-        counts[name] += 1
-        found.append(f"sink {name}" if names.count(name) == 1 else f"sink {name} {counts[name]}")
-    return tuple(found)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rtseg.render.effects import Effect, has_alpha
 from rtseg.segmenter import Segmenter
+from rtseg.sinks.base import StreamFormat
 from rtseg.sources.base import SourceInfo
-from rtseg.stats import RateMeter, Stats, machine_facts
+from rtseg.stats import RateMeter, Stats
 from rtseg.types import Frame
 
 PROGRESS_SECONDS: Final = 0.1
@@ -70,7 +72,7 @@ class Reporter:
 def run_facts(
     info: SourceInfo, segmenter: Segmenter, *, policy: dict[str, str], effects: Sequence[str], sinks: Sequence[str]
 ) -> dict[str, Any]:
-    """Return model, backend with the reasons for it, policy, effects, sinks, input and machine, as plain values."""
+    """Return model, backend with the reasons for it, policy, effects, sinks and input, as plain values."""
     backend = segmenter.info
     return {
         "model": {"name": segmenter.bundle.name, "classes": len(segmenter.classes)},
@@ -93,5 +95,34 @@ def run_facts(
             "frame_rate": None if info.frame_rate is None else round(float(info.frame_rate), 4),
             **info.details,
         },
-        "machine": machine_facts(),
     }
+
+
+def stream_format(info: SourceInfo, segmenter: Segmenter, effects: Sequence[Effect]) -> StreamFormat:
+    """Return what sinks are told of the frames that will come."""
+    return StreamFormat(
+        source_id=info.source_id,
+        size_wh=info.size_wh,
+        time_base=info.time_base,
+        frame_rate=info.frame_rate,
+        classes=segmenter.classes,
+        palette=segmenter.palette,
+        has_alpha=has_alpha(effects),
+        matrix=info.matrix,
+        full_range=info.full_range,
+        color_primaries=info.color_primaries,
+        color_transfer=info.color_transfer,
+        audio_path=info.path if info.has_audio else None,
+        start_seconds=info.start_seconds,
+        end_seconds=info.end_seconds,
+    )
+
+
+def stage_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return "sink NAME" for the name of each sink, numbered where two have the same name."""
+    counts = dict.fromkeys(names, 0)
+    found = []
+    for name in names:
+        counts[name] += 1
+        found.append(f"sink {name}" if names.count(name) == 1 else f"sink {name} {counts[name]}")
+    return tuple(found)
