@@ -197,8 +197,10 @@ class Segmentation:
         if self.network_alpha is not None:
             person = float(self.network_alpha.mean()) / 255.0
             return np.array([1.0 - person, person], dtype=np.float32)
+        import cv2
+
         small = self.labels if self.network_labels is None else self.network_labels
-        counts = np.bincount(small.ravel(), minlength=len(self.classes))[: len(self.classes)]
+        counts = cv2.calcHist([small], [0], None, [256], [0, 256]).ravel()[: len(self.classes)]  # counts bytes as bytes
         return (counts / small.size).astype(np.float32)
 
     def _frame_labels(self) -> UInt8Array:

@@ -15,7 +15,7 @@ from rtseg.render.effects import Replace
 from rtseg.render.painter import Shot
 from rtseg.render.palette import parse_hex
 from rtseg.render.planes import Canvas, PlaneFormat
-from rtseg.render.weights import weight_bytes
+from rtseg.render.weights import scaled_plane, weight_bytes
 from rtseg.types import UInt8Array
 
 PICTURE_SUFFIXES: Final[frozenset[str]] = frozenset(
@@ -140,7 +140,7 @@ class ReplacePainter:
         layers = self._layers(self._backdrop.rgb_at(shot.pts_seconds), canvas.format)
         small = shot.mask.look_up(self._weights)
         for index, layer in enumerate(layers):
-            weight = geometry.resize_linear(small, canvas.format.plane_size_wh(index))
+            weight = scaled_plane(small, canvas.format.plane_size_wh(index))
             canvas.mix_layer(index, shot.complement(weight), weight, layer)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Final
 
 import cv2
@@ -19,8 +20,8 @@ import numpy as np
 from rtseg import geometry
 from rtseg.render.painter import Shot, StatelessPainter
 from rtseg.render.planes import Canvas, halved
-from rtseg.render.weights import weight_bytes
-from rtseg.types import FloatArray, UInt8Array
+from rtseg.render.weights import scaled_plane, weight_bytes
+from rtseg.types import UInt8Array
 
 STRONGEST_SPREAD: Final[float] = 0.05
 """Standard deviation of the blur at strength 1, in heights of the frame."""
@@ -48,20 +49,20 @@ class BlurPainter(StatelessPainter):
         cell_px = cell_size_px(spread_px, canvas.format.size_wh, least_px=max(canvas.format.shrinks))
         layers = self._blurred(canvas, shot, cell_px, spread_px / cell_px)
         small = shot.mask.look_up(self._weights)
+        weight = small
         for index, layer in enumerate(layers):
             size_wh = canvas.format.plane_size_wh(index)
-            weight = geometry.resize_linear(small, size_wh)
-            canvas.mix_layer(index, shot.complement(weight), weight, geometry.resize_linear(layer, size_wh))
+            if index == 0 or canvas.format.shrinks[index] != canvas.format.shrinks[index - 1]:
+                weight = scaled_plane(small, size_wh)
+            canvas.mix_layer(index, shot.complement(weight), weight, scaled_plane(layer, size_wh))
 
     def _blurred(self, canvas: Canvas, shot: Shot, cell_px: int, spread_cells: float) -> list[UInt8Array]:
         """Return the three planes of the blurred background on the coarse grid, uint8 [h, w] each."""
         width, height = canvas.format.size_wh
         cells_wh = (-(-width // cell_px), -(-height // cell_px))
         coarse = [shrunk(plane, cells_wh) for plane in canvas.planes]
-        subject = geometry.resize_linear(shot.mask.look_up(self._subject), cells_wh)
-        background = background_cells(subject)
-        mixed = normalised_blur(cv2.merge(coarse).astype(np.float32), background, spread_cells)
-        return [np.asarray(plane, np.uint8) for plane in cv2.split(np.rint(mixed).astype(np.uint8))]
+        subject = shrunk_or_scaled(shot.mask.look_up(self._subject), cells_wh)
+        return normalised_blur(coarse, background_cells(subject), spread_cells)
 
 
 def cell_size_px(spread_px: float, size_wh: tuple[int, int], *, least_px: int) -> int:
@@ -82,26 +83,46 @@ def shrunk(plane: UInt8Array, cells_wh: tuple[int, int]) -> UInt8Array:
     return np.asarray(cv2.resize(plane, cells_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def background_cells(subject: UInt8Array) -> FloatArray:
-    """Return how much each cell counts as background, float32 [h, w]; nothing at all beside the subject."""
+def shrunk_or_scaled(plane: UInt8Array, cells_wh: tuple[int, int]) -> UInt8Array:
+    """Return a mask of any size on the cells, uint8 [h, w]; one as large as a frame is halved first."""
+    large = plane.shape[1] >= 4 * cells_wh[0] and plane.shape[0] >= 4 * cells_wh[1]
+    return shrunk(plane, cells_wh) if large else geometry.resize_linear(plane, cells_wh)
+
+
+def background_cells(subject: UInt8Array) -> UInt8Array:
+    """Return how much each cell counts as background, uint8 [h, w]; nothing at all beside the subject."""
     near = cv2.dilate(subject, np.ones((3, 3), np.uint8))
-    return np.asarray(np.clip(1.0 - near.astype(np.float32) * np.float32(_TOUCH_GAIN / 255), 0.0, 1.0), np.float32)
+    return np.asarray(cv2.LUT(near, _touch_table()), np.uint8)
 
 
-def normalised_blur(planes: FloatArray, weight: FloatArray, spread_cells: float) -> FloatArray:
-    """Return planes float32 [h, w, 3] blurred over the cells that count, by `weight` float32 [h, w]."""
-    stack = np.dstack([planes * weight[..., None], weight])
-    mean = stack.reshape(-1, 4).mean(axis=0)
+@cache
+def _touch_table() -> UInt8Array:
+    """Return the table from how much subject is near a cell to how much the cell counts, uint8 [256]."""
+    return np.asarray(np.clip(255 - _TOUCH_GAIN * np.arange(256), 0, 255), np.uint8)
+
+
+def normalised_blur(planes: Sequence[UInt8Array], weight: UInt8Array, spread_cells: float) -> list[UInt8Array]:
+    """Return planes uint8 [h, w] blurred over the cells that count, by `weight` uint8 [h, w]."""
+    # One array of four channels: colour times weight, and the weight itself, so that one blur does for all.
+    share = cv2.merge([weight, weight, weight, weight])
+    stack = np.asarray(cv2.multiply(cv2.merge([*planes, _full(weight.shape)]), share, dtype=cv2.CV_32F), np.float32)
+    mean = np.array(cv2.mean(stack), np.float32)
     if mean[3] <= 0:  # no background in sight: there is nothing to draw, and nothing to divide by
-        return planes
+        return list(planes)
     side = box_side(spread_cells)
     wide_side = 4 * side + 1
     wide = cv2.blur(stack, (wide_side, wide_side), borderType=cv2.BORDER_REPLICATE)
-    near = stack
     for _ in range(PASSES):
-        near = cv2.blur(near, (side, side), borderType=cv2.BORDER_REPLICATE)
-    total = near + np.float32(_WIDE_SHARE) * wide + (np.float32(_MEAN_SHARE) * mean).astype(np.float32)
-    return np.asarray(total[..., :3] / total[..., 3:], np.float32)
+        cv2.blur(stack, (side, side), dst=stack, borderType=cv2.BORDER_REPLICATE)
+    cv2.addWeighted(stack, 1.0, wide, _WIDE_SHARE, 0.0, dst=stack)
+    stack += np.float32(_MEAN_SHARE) * mean
+    *colors, count = cv2.split(stack)
+    return [np.asarray(cv2.divide(plane, count, scale=255, dtype=cv2.CV_8U), np.uint8) for plane in colors]
+
+
+@lru_cache(maxsize=4)
+def _full(shape: tuple[int, ...]) -> UInt8Array:
+    return np.full(shape, 255, np.uint8)
 
 
 def box_side(spread_cells: float) -> int:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from rtseg.errors import ConfigError
+from rtseg.recycling import Recycler, Scratch
 from rtseg.render import driving, effects
 from rtseg.render.backdrop import ReplacePainter, open_backdrop
 from rtseg.render.background import BlurPainter
@@ -17,7 +18,7 @@ from rtseg.render.outline import OutlinePainter, separate_codes
 from rtseg.render.painter import Painter, Shot, SpotlightPainter, TintPainter
 from rtseg.render.palette import Color, check_palette, lifted, parse_hex
 from rtseg.render.panels import HudPainter, LegendPainter
-from rtseg.render.planes import Canvas, Scratch
+from rtseg.render.planes import Canvas, resizing
 from rtseg.types import Frame, Picture, Segmentation
 
 
@@ -26,7 +27,8 @@ class CpuCompositor:
 
     A 4:2:0 frame comes back as 4:2:0, an RGB frame as RGB, and either as RGBA after `cutout`. Where nothing is drawn,
     every byte is the frame's own.
-    Lifetime: a returned picture is a new one, or the frame's own where no effect draws anything.
+    Lifetime: a returned picture is the caller's, for as long as it holds it, or the frame's own where no effect draws
+    anything; see Note [Recycled planes].
     Threading: one thread at a time.
     """
 
@@ -39,6 +41,7 @@ class CpuCompositor:
         check_palette(palette, classes)
         self.classes = classes
         self._scratch = Scratch()
+        self._recycler = Recycler()
         self._painters: list[Painter] = []
         try:
             for effect in effects:
@@ -57,10 +60,11 @@ class CpuCompositor:
                 f"composite: got a mask for {result.size_wh} and a frame of {frame.size_wh}; "
                 "expected the same size. Pass the segmentation of this very frame."
             )
-        canvas = Canvas(frame.picture, self._scratch)
+        canvas = Canvas(frame.picture, self._scratch, self._recycler)
         shot = Shot(result, frame.pts_seconds, hud, self._scratch)
-        for painter in self._painters:
-            painter.paint(canvas, shot)
+        with resizing(quick=True):
+            for painter in self._painters:
+                painter.paint(canvas, shot)
         return canvas.picture()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from rtseg import geometry
 from rtseg.render.background import box_side, shrunk
 from rtseg.render.painter import Shot, StatelessPainter
-from rtseg.render.planes import Canvas
+from rtseg.render.planes import Canvas, resizing
 from rtseg.render.weights import weight_bytes
 from rtseg.types import FloatArray, UInt8Array
 
@@ -38,9 +38,10 @@ class CutoutPainter(StatelessPainter):
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas."""
-        rgb = canvas.become_rgb()
-        alpha = shot.mask.scaled(self._subject, canvas.format.size_wh)
-        colors = foreground(rgb, alpha) if self._decontaminate else np.asarray(cv2.copyTo(rgb, alpha), np.uint8)
+        with resizing(quick=False):  # the alpha that is given away is the result's own, to the byte
+            rgb = canvas.become_rgb()
+            alpha = shot.mask.scaled(self._subject, canvas.format.size_wh)
+            colors = foreground(rgb, alpha) if self._decontaminate else np.asarray(cv2.copyTo(rgb, alpha), np.uint8)
         canvas.set_rgb(colors)
         canvas.alpha = alpha if canvas.alpha is None else np.minimum(canvas.alpha, alpha)
 

@@ -10,11 +10,11 @@ from typing import Final, Protocol
 import cv2
 import numpy as np
 
-from rtseg import geometry
+from rtseg.recycling import Scratch
 from rtseg.render.hud import HudState
 from rtseg.render.palette import Color
-from rtseg.render.planes import Canvas, PlaneFormat, Scratch
-from rtseg.render.weights import Mask, premultiplied_bytes, weight_bytes
+from rtseg.render.planes import Canvas, PlaneFormat
+from rtseg.render.weights import Mask, premultiplied_bytes, scaled_plane, weight_bytes
 from rtseg.types import Segmentation, UInt8Array
 
 GREY_DARKENING: Final[float] = 0.15
@@ -40,7 +40,7 @@ class Shot:
     def complement(self, weight: UInt8Array) -> UInt8Array:
         """Return 255 - weight, uint8 [h, w].
 
-        Lifetime: until the next call with a weight of this shape.
+        Lifetime: until the next call.
         """
         keep = self.scratch.get("keep", weight.shape)
         return np.asarray(cv2.bitwise_not(weight, dst=keep), np.uint8)
@@ -78,7 +78,7 @@ class TintPainter(StatelessPainter):
         for index, premultiplied in enumerate(self._premultiplied(canvas.format)):
             size_wh = canvas.format.plane_size_wh(index)
             if size_wh not in keeps:
-                keeps[size_wh] = shot.complement(geometry.resize_linear(small, size_wh))
+                keeps[size_wh] = shot.complement(scaled_plane(small, size_wh))
             canvas.mix_color(index, keeps[size_wh], shot.mask.scaled(premultiplied, size_wh))
 
     def _premultiplied(self, plane_format: PlaneFormat) -> tuple[UInt8Array, ...]:
@@ -118,5 +118,5 @@ class SpotlightPainter(StatelessPainter):
     def _darken(self, canvas: Canvas, shot: Shot) -> None:
         small = shot.mask.look_up(self._dark)
         for index, value in enumerate(canvas.format.color_bytes((0, 0, 0))):
-            weight = geometry.resize_linear(small, canvas.format.plane_size_wh(index))
+            weight = scaled_plane(small, canvas.format.plane_size_wh(index))
             canvas.mix_constant(index, shot.complement(weight), weight, value)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cv2
 import numpy as np
 
+from rtseg.render.hud import HudState
 from rtseg.render.painter import Shot, StatelessPainter
 from rtseg.render.palette import Color
 from rtseg.render.planes import Canvas, PlaneFormat, halved
@@ -51,18 +53,23 @@ class Panel:
 
     def __init__(self, width_px: int, height_px: int) -> None:
         self.rgb: UInt8Array = np.full((height_px, width_px, 3), PANEL_COLOR, np.uint8)
-        self.alpha: UInt8Array = rounded_rectangle(width_px, height_px, PANEL_OPACITY)
+        self.alpha: UInt8Array = rounded_rectangle(width_px, height_px, PANEL_OPACITY).copy()
         self._planes: dict[PlaneFormat, list[tuple[UInt8Array, UInt8Array]]] = {}
 
     def text(self, words: str, x: int, middle_y: int, size_px: float) -> None:
         """Write words, left edge at x, centred on a height; `size_px` is the height of a capital."""
-        scale, thickness = size_px / _FONT_UNIT_PX, stroke_px(size_px)
-        mark = np.zeros(self.alpha.shape, np.uint8)
-        origin = (x, round(middle_y + size_px / 2))
-        cv2.putText(mark, words, origin, _FONT, scale, 255, thickness, cv2.LINE_AA)
-        cover = mark[..., None].astype(np.float32) / 255
-        self.rgb[:] = np.rint(self.rgb + (np.array(TEXT_COLOR, np.float32) - self.rgb) * cover)
-        np.maximum(self.alpha, mark, out=self.alpha)
+        mark = written(words, size_px)
+        # Placed by the start of the base line, which has room for tails below it and slanted ends before it.
+        left, top = x - mark.pad_px, round(middle_y + size_px / 2) - mark.base_px
+        rows, columns = (
+            _overlap(top, mark.cover.shape[0], self.alpha.shape[0]),
+            _overlap(left, mark.cover.shape[1], self.alpha.shape[1]),
+        )
+        cover = mark.cover[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        rgb, alpha = self.rgb[rows, columns], self.alpha[rows, columns]
+        share = cover[..., None].astype(np.float32) / 255
+        rgb[:] = np.rint(rgb + (np.array(TEXT_COLOR, np.float32) - rgb) * share)
+        np.maximum(alpha, cover, out=alpha)
 
     def fill(self, x: int, y: int, width: int, height: int, color: Color) -> None:
         """Fill a box of the panel with an opaque colour."""
@@ -87,22 +94,33 @@ class Panel:
 
 
 class HudPainter(StatelessPainter):
-    """Draws the HUD line at the top right."""
+    """Draws the HUD line at the top right, written anew a few times a second: more often nobody could read it."""
 
     def __init__(self) -> None:
         self._drawn: tuple[str, tuple[int, int], Panel] | None = None
+        self._written_seconds = 0.0
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas, where there is something to say."""
         if shot.hud is None:
             return
-        size_wh, line = canvas.format.size_wh, shot.hud.line()
-        if self._drawn is None or self._drawn[:2] != (line, size_wh):
-            self._drawn = line, size_wh, hud_panel(line, size_wh)
-        panel, gap = self._drawn[2], margin_px(size_wh)
+        size_wh = canvas.format.size_wh
+        panel, gap = self._panel(size_wh, shot.hud, shot.pts_seconds), margin_px(size_wh)
         x = even(size_wh[0] - gap - panel.alpha.shape[1])
         if x >= 0 and gap + panel.alpha.shape[0] <= size_wh[1]:
             panel.blend(canvas, x, gap)
+
+    def _panel(self, size_wh: tuple[int, int], hud: HudState, pts_seconds: float) -> Panel:
+        drawn = self._drawn
+        if drawn is not None and drawn[1] == size_wh:
+            if 0 <= pts_seconds - self._written_seconds < REFRESH_SECONDS:
+                return drawn[2]
+            self._written_seconds = pts_seconds
+            if drawn[0] == hud.line():
+                return drawn[2]
+        self._written_seconds = pts_seconds
+        self._drawn = hud.line(), size_wh, hud_panel(hud.line(), size_wh)
+        return self._drawn[2]
 
 
 class LegendPainter(StatelessPainter):
@@ -184,6 +202,34 @@ def legend_panel(rows: Sequence[Row], size_wh: tuple[int, int], names_width_px: 
     return panel
 
 
+@dataclass(frozen=True)
+class Written:
+    """Words as they are written, on a patch of their own."""
+
+    cover: UInt8Array
+    """How much of each pixel the words cover, uint8 [h, w]."""
+    pad_px: int
+    """Room before the words."""
+    base_px: int
+    """Height of the base line, from the top."""
+
+
+@lru_cache(maxsize=256)
+def written(words: str, size_px: float) -> Written:
+    """Return words written with capitals of this height."""
+    scale, thickness = size_px / _FONT_UNIT_PX, stroke_px(size_px)
+    (width, height), below = cv2.getTextSize(words, _FONT, scale, thickness)
+    pad = thickness + 2
+    cover = np.zeros((height + below + 2 * pad, width + 2 * pad), np.uint8)
+    cv2.putText(cover, words, (pad, pad + height), _FONT, scale, 255, thickness, cv2.LINE_AA)
+    return Written(cover, pad, pad + height)
+
+
+def _overlap(start: int, length: int, most: int) -> slice:
+    """Return the part of a stretch that lies within 0 .. most."""
+    return slice(min(max(0, start), most), max(0, min(start + length, most)))
+
+
 def text_px(size_wh: tuple[int, int]) -> float:
     """Return the height of a capital for a frame of this size: in proportion, but never too small to read."""
     return max(7.0, min(size_wh[1] / 58, size_wh[0] / 76))
@@ -220,8 +266,9 @@ def even(length: float) -> int:
     return int(length) // 2 * 2
 
 
+@lru_cache(maxsize=16)
 def rounded_rectangle(width_px: int, height_px: int, opacity: float) -> UInt8Array:
-    """Return the opacity of a box with round corners, uint8 [h, w]."""
+    """Return the opacity of a box with round corners, uint8 [h, w]; not to be written on."""
     radius = max(2, min(width_px, height_px) // 8, round(0.02 * width_px))
     radius = min(radius, height_px // 2, width_px // 2, 14)
     finer = 4  # drawn larger and shrunk: smooth corners

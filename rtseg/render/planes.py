@@ -9,12 +9,16 @@ Note [Blending on planes]
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from rtseg import color
+from rtseg.recycling import Recycler
+from rtseg.recycling import Scratch as Scratch  # what painters work in goes with the canvas
 from rtseg.render.palette import Color
 from rtseg.types import Matrix, Picture, UInt8Array, Yuv420, picture_size_wh
 
@@ -74,33 +78,30 @@ def halved(plane: UInt8Array) -> UInt8Array:
     return np.asarray(cv2.resize(plane, half_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-class Scratch:
-    """Buffers that are used again from frame to frame, by name and shape.
+@contextmanager
+def resizing(*, quick: bool) -> Iterator[None]:
+    """Let OpenCV resize with the processor maker's routines in this thread, where its build has them, or not.
 
-    Lifetime: a buffer is valid until the next `get` of the same name and shape.
-    Threading: one thread at a time.
+    They take half the time, and differ from its own by a level at most, as rounding goes.
     """
-
-    def __init__(self) -> None:
-        self._buffers: dict[tuple[str, tuple[int, ...]], UInt8Array] = {}
-
-    def get(self, name: str, shape: tuple[int, ...]) -> UInt8Array:
-        """Return a byte buffer of this shape with whatever it held before."""
-        buffer = self._buffers.get((name, shape))
-        if buffer is None:
-            buffer = self._buffers[name, shape] = np.empty(shape, np.uint8)
-        return buffer
+    before = cv2.ipp.useIPP_NotExact()
+    cv2.ipp.setUseIPP_NotExact(quick)
+    try:
+        yield
+    finally:
+        cv2.ipp.setUseIPP_NotExact(before)
 
 
 class Canvas:
     """The planes of one frame while effects are drawn on them; the frame's own pixels are never written to."""
 
-    def __init__(self, picture: Picture, scratch: Scratch) -> None:
+    def __init__(self, picture: Picture, scratch: Scratch, recycler: Recycler | None = None) -> None:
         self.format = PlaneFormat.of(picture)
         self.alpha: UInt8Array | None = None
         """Opacity of the picture, uint8 [H, W]; None: opaque."""
         self._picture: Picture | None = picture
         self._scratch = scratch
+        self._recycler = recycler or Recycler()
         self._owned = [False, False, False]
         self.planes: list[UInt8Array] = self._split(picture)
 
@@ -161,11 +162,11 @@ class Canvas:
 
     def _target(self, index: int) -> UInt8Array:
         plane = self.planes[index]
-        return plane if self._owned[index] else np.empty(plane.shape, np.uint8)
+        return plane if self._owned[index] else self._recycler.take(plane.shape)
 
     def _own(self, index: int, plane: UInt8Array) -> None:
         self.planes[index], self._owned[index], self._picture = plane, True, None
 
     def _make_owned(self, index: int) -> None:
         plane = self.planes[index]
-        self._own(index, plane if self._owned[index] else plane.copy())
+        self._own(index, plane if self._owned[index] else self._recycler.copy_of(plane))
