@@ -7,20 +7,24 @@ says why it does not where it does not, and the stats keep that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtseg.backends.device_backend import DeviceBackend
 from rtseg.errors import ConfigError, RtsegError
+from rtseg.pipeline.channel import Channel, ChannelClosed
 from rtseg.pipeline.policy import DROP_CAUSE, Policy
 from rtseg.pipeline.slots import Finished, Slot, SlotScheduler, Streams
 from rtseg.pipeline.slots_ring import HostRing
 from rtseg.pipeline.stage import Place
+from rtseg.render.effects import Effect
 from rtseg.render.hud import HudState
 from rtseg.segmenter import Segmenter
 from rtseg.stats import Stats
 from rtseg.types import Frame, Segmentation
 
 if TYPE_CHECKING:  # torch is loaded when a path is opened, not before
+    from rtseg.backends.device import DeviceEngine
     from rtseg.cuda.frame_path import FramePath
 
 IN_FLIGHT: Final[dict[Policy, int | None]] = {"every": None, "freshest": 2}
@@ -42,13 +46,12 @@ class Composited(NamedTuple):
     shown: Frame
 
 
-def choose_device(segmenter: Segmenter, *, results_only: bool = False, commands: bool = False) -> DeviceChoice:
-    """Return whether frames can go through the device's slots, with the reason; looks at the model, loads nothing.
+def choose_device(segmenter: Segmenter, effects: Sequence[Effect]) -> DeviceChoice:
+    """Return whether frames can go through the device's slots, with the reason; loads nothing for a CPU's backend.
 
     Args:
         segmenter: the loaded model.
-        results_only: the caller wants segmentations, no pictures; they are his own to keep, which leased ones are not.
-        commands: effects or model may be switched while running, by a window's keys.
+        effects: what is to be drawn.
     """
     backend = getattr(segmenter, "backend", None)
     if not isinstance(backend, DeviceBackend):
@@ -56,32 +59,47 @@ def choose_device(segmenter: Segmenter, *, results_only: bool = False, commands:
     engine = backend.device_engine
     if engine.device.type != "cuda":
         return DeviceChoice(False, f"host: {segmenter.info.name} runs on the {engine.device.type} here")
+    return engine_choice(segmenter, effects, engine)
+
+
+def engine_choice(segmenter: Segmenter, effects: Sequence[Effect], engine: DeviceEngine) -> DeviceChoice:
+    """Return whether an engine's frames can stay on its device, with the reason."""
     if engine.form != "planes" or engine.batch != 1:
         return DeviceChoice(False, f"host: the engine takes {engine.batch} x {engine.form}; slots take one as planes")
-    if results_only:
-        return DeviceChoice(False, "host: results are given to the caller to keep")
-    if commands:
-        return DeviceChoice(False, "host: a window can switch model and effects")
-    if why := segmenter.host_work:
-        return DeviceChoice(False, f"host: {why}")
-    return DeviceChoice(True, "device: engine, resizing and effects in one graph a slot")
+    if host_work := segmenter.host_work:
+        return DeviceChoice(False, f"host: {host_work}")
+    try:
+        from rtseg.cuda.support import check_effects
+    except ImportError as error:
+        return DeviceChoice(False, f"host: the kernels cannot be loaded ({error})")
+    try:
+        check_effects(effects, segmenter.classes, segmenter.palette, is_matte=engine.network.is_matte)
+    except ConfigError as error:
+        return DeviceChoice(False, f"host: {error}")
+    return DeviceChoice(True, "device: resizing, engine and effects in one graph a slot")
 
 
-class DeviceRun(Protocol):
+@dataclass(frozen=True, slots=True)
+class DeviceRun:
     """What the stage needs of the pipeline."""
+
+    decoded: Channel[Frame]
+    """Where frames come from."""
+    deliver: Callable[[Composited], None]
+    """Takes them, in order."""
+    what: Callable[[], tuple[Segmenter, tuple[Effect, ...]]]
+    """The model and what is drawn from now on; the keys of a window change both."""
+    hud: Callable[[], HudState | None]
+    """What the HUD says now."""
+    stays_on_device: Callable[[], bool]
+    """Whether every sink takes its pictures on the device."""
 
     def next_frame(self, *, wait: bool) -> Frame | None:
         """Return the next decoded frame; None: none yet with `wait` False, else no more."""
-
-    def deliver(self, composited: Composited) -> None:
-        """Hand a frame on, in order."""
-
-    def hud(self) -> HudState:
-        """Return what the HUD says now."""
-
-
-PathMaker = Callable[[Frame], "FramePath"]
-"""Opens what frames like this one need on the device."""
+        try:
+            return self.decoded.get(wait=wait)
+        except ChannelClosed:
+            return None
 
 
 class DeviceStage:
@@ -90,35 +108,32 @@ class DeviceStage:
     Threading: `run` is the body of one thread.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, make_path: PathMaker, *, policy: Policy, stats: Stats, is_matte: bool
-    ) -> None:
-        self._segmenter = segmenter
-        self._make_path = make_path
+    def __init__(self, run: DeviceRun, *, policy: Policy, stats: Stats) -> None:
+        self._run = run
         self._newest_only = policy == "freshest"
         self._most = IN_FLIGHT[policy]
         self._stats = stats
-        self._is_matte = is_matte
         self._path: FramePath | None = None
         self._scheduler: SlotScheduler[Frame] | None = None
+        self._segmenter, self._effects = run.what()
         self._format: Any = None
 
-    def run(self, run: DeviceRun, place: Place) -> None:
+    def run(self, place: Place) -> None:
         """Work until there are no more frames.
 
         Raises:
             InferenceError: a frame failed on every slot it was tried on. All others under way were handed on before.
         """
         try:
-            while (frame := run.next_frame(wait=not self._under_way)) is not None or self._under_way:
+            while (frame := self._run.next_frame(wait=not self._under_way)) is not None or self._under_way:
                 if frame is None:
-                    self._collect(run, place)
+                    self._collect(place)
                     continue
-                self._make_room(frame, run, place)
+                self._make_room(frame, place)
                 self._submit(frame, place)
-            self._collect_all(run, place)
+            self._collect_all(place)
         except RtsegError:
-            self._rescue(run)
+            self._rescue()
             raise
         finally:
             self._close_path()
@@ -127,28 +142,30 @@ class DeviceStage:
     def _under_way(self) -> int:
         return 0 if self._scheduler is None else self._scheduler.in_flight
 
-    def _make_room(self, frame: Frame, run: DeviceRun, place: Place) -> None:
-        """Collect until a slot is free; a frame of another format waits for all before it and gets slots of its own."""
+    def _make_room(self, frame: Frame, place: Place) -> None:
+        """Collect until a slot is free; all that are under way where format, model or effects are others now."""
         from rtseg.cuda.frame_path import format_of
 
-        if format_of(frame.picture) != self._format:
-            self._collect_all(run, place)
-            self._open(frame, run, place)
+        if (format_of(frame.picture), self._run.what()) != (self._format, (self._segmenter, self._effects)):
+            self._collect_all(place)
+            self._open(frame, place)
         while self._scheduler is not None and self._is_full(self._scheduler):
-            self._collect(run, place)
+            self._collect(place)
 
     def _is_full(self, scheduler: SlotScheduler[Frame]) -> bool:
         return scheduler.in_flight > 0 and (
             not scheduler.has_room or (self._most is not None and scheduler.in_flight >= self._most)
         )
 
-    def _open(self, frame: Frame, run: DeviceRun, place: Place) -> None:
-        from rtseg.cuda.frame_path import format_of
+    def _open(self, frame: Frame, place: Place) -> None:
+        from rtseg.cuda.frame_path import format_of, open_path
 
         self._close_path()
+        self._segmenter, self._effects = self._run.what()
+        stays = self._run.stays_on_device()
         with place.at("open device slots", frame.frame_index):
-            self._path = path = self._make_path(frame)
-        self._scheduler = scheduler_for(path, run.hud)
+            self._path = path = open_path(self._segmenter, self._effects, frame, stays_on_device=stays)
+        self._scheduler = scheduler_for(path, self._run.hud)
         self._format = format_of(frame.picture)
 
     def _submit(self, frame: Frame, place: Place) -> None:
@@ -157,7 +174,7 @@ class DeviceStage:
         with place.at("infer", frame.frame_index):
             self._scheduler.submit(frame)
 
-    def _collect(self, run: DeviceRun, place: Place) -> None:
+    def _collect(self, place: Place) -> None:
         scheduler = self._scheduler
         if scheduler is None:
             return
@@ -171,13 +188,13 @@ class DeviceStage:
                 finished = scheduler.collect()
         if finished is not None:
             self._count(finished)
-            run.deliver(self._composited(finished))
+            self._run.deliver(self._composited(finished))
 
-    def _collect_all(self, run: DeviceRun, place: Place) -> None:
+    def _collect_all(self, place: Place) -> None:
         while self._under_way:
-            self._collect(run, place)
+            self._collect(place)
 
-    def _rescue(self, run: DeviceRun) -> None:
+    def _rescue(self) -> None:
         """Hand on what the other slots have finished or will finish; the first failure is the one that is raised."""
         scheduler = self._scheduler
         while scheduler is not None and scheduler.in_flight:
@@ -187,7 +204,7 @@ class DeviceStage:
                 continue
             if finished is not None:
                 self._count(finished)
-                run.deliver(self._composited(finished))
+                self._run.deliver(self._composited(finished))
 
     def _count(self, finished: Finished[Frame]) -> None:
         self._stats.stage("copy in").add(finished.copy_in_ns)
@@ -201,11 +218,12 @@ class DeviceStage:
             raise ConfigError("device slots: got a result before they were open; expected slots. Please report this.")
         path.keep_shares(finished.lease.buffers)
         mask = finished.lease.array(path.mask_at)[0]
+        is_matte = self._segmenter.bundle.task == "matte"
         result = Segmentation(
             self._segmenter.classes,
             frame.size_wh,
-            network_labels=None if self._is_matte else mask,
-            network_alpha=mask if self._is_matte else None,
+            network_labels=None if is_matte else mask,
+            network_alpha=mask if is_matte else None,
         )
         if path.plan.out is None:
             return Composited(frame, result, frame)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rtseg.errors import ConfigError, RtsegError
 from rtseg.pipeline.channel import Channel
+from rtseg.pipeline.device import Composited, DeviceChoice, DeviceRun, DeviceStage, choose_device
+from rtseg.pipeline.device_ends import on_device, path_facts, takes_surfaces
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
 from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, check_policy, choose_policy
@@ -75,6 +77,7 @@ class Pipeline:
         self._reporter = Reporter(self.stats, on_progress)
         self._started_ns = 0
         self._stopped = False
+        self._device = DeviceChoice(False, "host: results are given to the caller to keep")
 
     # ---- what callers use -------------------------------------------------------------------------------------
 
@@ -88,6 +91,7 @@ class Pipeline:
         place = Place("open")
         take_one_thread()
         try:
+            self._choose_device(place)
             self._open(place)
             for item in self._segmented if not self._stopped else ():
                 self._deliver(item, place)
@@ -119,10 +123,10 @@ class Pipeline:
         take_one_thread()
         try:
             self._open(place)
-            for item in self._segmented:
+            for frame, result, *_ in self._segmented:
                 self.stats.frames.written += 1
-                self._reporter.count_output(item.frame)
-                yield item.frame, item.result
+                self._reporter.count_output(frame)
+                yield frame, result
             self._end_threads()
             self._failure.raise_first()
         finally:
@@ -138,7 +142,13 @@ class Pipeline:
             channel.abandon()
 
     def switch_segmenter(self, segmenter: Segmenter, effects: Sequence[Effect]) -> None:
-        """Use another loaded model, with its effects, from the next captured frame on. Caller's thread."""
+        """Use another loaded model, with its effects, from the next captured frame on. Caller's thread.
+
+        Raises:
+            ConfigError: frames stay on a device in this run, and with that model they cannot.
+        """
+        if self._device.taken and not (choice := choose_device(segmenter, effects)).taken:
+            raise ConfigError(f"switching the model: got {choice.reason}; expected one for the device in use. Restart.")
         self._effects[id(segmenter)] = tuple(effects)
         self._segmenter = segmenter
 
@@ -164,6 +174,13 @@ class Pipeline:
 
     # ---- opening ----------------------------------------------------------------------------------------------
 
+    def _choose_device(self, place: Place) -> None:
+        """Let frames stay on the device where they can, decoded and encoded there too; see pipeline/device.py."""
+        with place.at("choose device", None):
+            self._device = choose_device(self._segmenter, self.effects)
+            if self._device.taken:
+                self._source, self._sinks = on_device(self._source, self._sinks)
+
     def _begin(self) -> None:
         if self._started_ns:
             raise ConfigError("pipeline: got a second run; expected one a pipeline. Make a new pipeline.")
@@ -186,6 +203,7 @@ class Pipeline:
         for sink in self._sinks:
             with place.at(f"open {sink.name}", None):
                 sink.open(stream)
+        self.stats.facts["path"] = path_facts(self._device, self._source, self._sinks)
         capacity = CHANNEL_CAPACITY[self.policy]
         self._decoded: Channel[Frame] = Channel(capacity)
         self._segmented: Channel[Segmented] = Channel(capacity)
@@ -227,6 +245,12 @@ class Pipeline:
     # ---- 2 segment --------------------------------------------------------------------------------------------
 
     def _segment(self, place: Place) -> None:
+        if self._device.taken:
+            DeviceStage(self._device_run(), policy=self.policy, stats=self.stats).run(place)
+            return
+        if self._device.taken:
+            self._segment_on_device(place)
+            return
         stage = SegmentStage(
             lambda: self._segmenter,
             self._decoded,
@@ -236,6 +260,31 @@ class Pipeline:
             failure=self._failure,
         )
         stage.run(place)
+
+    def _segment_on_device(self, place: Place) -> None:
+        run = DeviceRun(
+            self._decoded,
+            self._hand_on,
+            lambda: (self._segmenter, self.effects),
+            self._hud,
+            lambda: takes_surfaces(self._sinks),
+        )
+        DeviceStage(run, policy=self.policy, stats=self.stats).run(place)
+
+    def _hand_on(self, done: Composited) -> None:
+        self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown))
+
+    def _device_run(self) -> DeviceRun:
+        def deliver(done: Composited) -> None:
+            self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown))
+
+        return DeviceRun(
+            decoded=self._decoded,
+            deliver=deliver,
+            what=lambda: (self._segmenter, self.effects),
+            hud=self._hud,
+            stays_on_device=lambda: takes_surfaces(self._sinks),
+        )
 
     def _segment_ended(self, failed: bool) -> None:
         if failed:
@@ -267,6 +316,8 @@ class Pipeline:
         self._reporter.report(self._frames_expected())
 
     def _composite(self, item: Segmented) -> Frame:
+        if item.shown is not None:
+            return item.shown
         key = id(item.segmenter)
         effects = self._effects[key]
         if not effects:
@@ -275,11 +326,13 @@ class Pipeline:
         if compositor is None:
             compositor = CpuCompositor(effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
             self._compositors[key] = compositor
+        return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=self._hud()))
+
+    def _hud(self) -> HudState:
         reporter = self._reporter
-        hud = HudState(
+        return HudState(
             fps=reporter.rate.hz, frame_age_ms=reporter.frame_age_ms, dropped=self.stats.frames.dropped.total()
         )
-        return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=hud))
 
     def _obey(self, sink: Sink) -> None:
         if self._on_command is not None:
