@@ -17,7 +17,7 @@ from rtseg.builder.engine_build import OnNote, build_for_key
 from rtseg.builder.engine_gate import GateReport, prove
 from rtseg.builder.parity_frames import LEAST_FRAMES, ParityFrames, scene_frames
 from rtseg.cuda_device import current_device
-from rtseg.engine_files.cache import CachedEngine, EngineCache
+from rtseg.engine_files.cache import CachedEngine, EngineCache, Lookup
 from rtseg.engine_files.key import EngineKey, EnginePrecision
 from rtseg.errors import EngineError
 from rtseg.models.bundle import Bundle, load_bundle
@@ -27,6 +27,21 @@ from rtseg.models.options import fixed_size_wh, picture_input
 from rtseg.network import NetworkSpec
 
 OnReport = Callable[[GateReport], None]
+
+
+class _OnlyThis(EngineCache):
+    """A cache that has one engine and no other, so that what is proved is what was asked about."""
+
+    def __init__(self, engine: CachedEngine) -> None:
+        super().__init__(engine.cache.folder)
+        self._engine = engine
+
+    def lookup(self, key: EngineKey) -> Lookup:
+        """Return the engine where it is the one of this key, or of the same built ahead."""
+        digests = (key.digest, key.ahead().digest)
+        if self._engine.manifest.key.digest in digests:
+            return Lookup(self._engine, f"engine {self._engine.manifest.key.digest[:12]}, to be proved")
+        return Lookup(None, "another form than the one to be proved")
 
 
 class CacheSupply:
@@ -66,7 +81,7 @@ class CacheSupply:
         """
         device = current_device()
         self._on_note(f"proving: {request.model_name} was never held against its ONNX file on {device.name}")
-        backend = TensorRTBackend(cache=self._cache, accept_unproved=True)
+        backend = TensorRTBackend(cache=_OnlyThis(engine), accept_unproved=True)
         backend.load(replace(request, with_scores=False))
         precision = engine.manifest.key.precision
         with backend, reference_for(request.network, precision) as (reference, frames):
