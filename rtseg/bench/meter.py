@@ -11,6 +11,8 @@ class MeterSink(Sink):
     """Counts every frame that the sinks before it have taken."""
 
     name = "meter"
+    encoder = "nvenc"
+    """Pictures that lie on a device may stay there: it looks at none of them."""
 
     def __init__(self, window: Window) -> None:
         self._window = window

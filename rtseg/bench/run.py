@@ -248,7 +248,9 @@ class Bench:
     def _measure_glass(self, prepared: Prepared) -> None:
         """Run one pipeline whose pictures carry the time; apart from the rounds, because drawing it costs time."""
         options, job = self._options, prepared.job
-        rate_hz = options.pace_hz or prepared.repetitions[-1].pipeline.fps / prepared.sources
+        fps = prepared.repetitions[-1].pipeline.fps / prepared.sources
+        wanted = WARM_UP_FRAMES + max(2, fps * options.seconds)
+        decoded = wanted * max(1.0, (options.pace_hz or fps) / fps)  # some of them may be dropped
         with tempfile.TemporaryDirectory(prefix="rtseg-bench-") as folder:
             prepared.glass = measure_glass(
                 job.footage.open_as(pace_hz=options.pace_hz),
@@ -256,7 +258,7 @@ class Bench:
                 effect=job.effects,
                 sink=sink_in(Path(folder), job.sink, 0, options),
                 policy=job.policy,
-                max_frames=WARM_UP_FRAMES + max(2, round(rate_hz * options.seconds)),
+                max_frames=round(decoded),
             )
 
     def _result(self, setting: Setting) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ COLUMNS: Final = (
     "", "fps", "spread", "bare", "effic.", "limit", "share", "core-ms", "cores", "p50 ms", "p99 ms", "age p99", "drops",
 )  # fmt: skip
 
+LEAST_REPEATS: Final = 3
+"""Fewer repetitions say nothing about how much the next one would differ."""
 NOISY: Final = 0.03
 """From this share of the cores on, what other processes took is said."""
 
@@ -38,6 +40,9 @@ def comparison(result: Result, other: Result, *, name: str = "fps") -> str:
 
     The rate of a paced source says nothing, so there `name` is "core_ms", what a frame costs.
     """
+    repeats = min(result["repeats"], other["repeats"])
+    if repeats < LEAST_REPEATS:
+        return f"not distinguishable: {repeats} repetitions show no spread; measure at least {LEAST_REPEATS}"
     difference = result[name] / other[name] - 1
     spread = max(result["spread"].get(name, 0.0), other["spread"].get(name, 0.0))
     if spread > abs(difference):

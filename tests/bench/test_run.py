@@ -15,11 +15,6 @@ from tests.conftest import write_clip
 QUICK = BenchOptions(seconds=0.1, repeats=2)
 
 
-@pytest.fixture(autouse=True)
-def short_warm_up(monkeypatch):
-    monkeypatch.setattr("rtseg.bench.window.MOST_WARM_UP_SECONDS", 0.3)
-
-
 def fake(clip, **more) -> Setting:
     return Setting(**{"model": "person", "source": str(clip), "backend": "fake", "effect": "tint", **more})
 
@@ -142,7 +137,7 @@ def test_the_capacity_of_a_slow_engine_is_found_by_trying(clip, monkeypatch):
 
 def test_glass_to_glass_is_measured_where_it_is_asked_for(tmp_path):
     source = write_clip(tmp_path / "clip.mp4", size_wh=(320, 180))
-    options = BenchOptions(seconds=0.2, repeats=1, pace_hz=50.0, glass=True)
+    options = BenchOptions(seconds=0.2, repeats=1, pace_hz=50.0, policy="every", glass=True)
     (result, refused) = measured([fake(source), fake(source, sink="masks")], options)["results"]
     assert result["glass_ms"]["count"] > 2
     assert result["glass_ms"]["p99"] > 0

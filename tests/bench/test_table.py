@@ -11,7 +11,7 @@ def result(*, fps=50.0, spread=0.02, **more):
     durations = {"p50": 20.0, "p95": 25.0, "p99": 30.0, "max": 40.0}
     plain = {
         "model": "street", "backend": "openvino", "precision": "bf16", "size": [640, 320], "effect": "driving",
-        "source": {"name": "road.mp4"}, "sink": "null", "policy": "every", "pace_hz": None, "sources": 1,
+        "source": {"name": "road.mp4"}, "sink": "null", "policy": "every", "pace_hz": None, "sources": 1, "repeats": 3,
         "fps": fps, "bare_fps": 60.0, "efficiency": fps / 60, "limit_fps": 58.0, "limit_share": fps / 58,
         "core_ms": 38.0, "cpu_cores": 1.9, "others_cores": 0.01, "spread": {"fps": spread, "core_ms": spread},
         "latency_ms": durations, "frame_age_ms": durations, "drops": {"newer_frame": 3}, "faults": [],
@@ -35,6 +35,11 @@ def test_a_difference_smaller_than_the_spread_is_not_told():
 def test_a_difference_larger_than_the_spread_is_told():
     text = comparison(result(fps=75, spread=0.05), result(fps=50, spread=0.01))
     assert text == "1.50x the fps (+50.0%, spread 5.0%)"
+
+
+def test_too_few_repetitions_have_no_spread_to_compare_with():
+    text = comparison(result(fps=100, repeats=2), result(fps=50, repeats=5))
+    assert text.startswith("not distinguishable: 2 repetitions")
 
 
 def test_paced_settings_are_compared_by_what_a_frame_costs():

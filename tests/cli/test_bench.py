@@ -15,7 +15,7 @@ FAKE = ["--backend", "fake", "--seconds", "0.1", "--repeats", "1", "-q"]
 
 @pytest.fixture(autouse=True)
 def short_warm_up(monkeypatch):
-    monkeypatch.setattr("rtseg.bench.window.MOST_WARM_UP_SECONDS", 0.3)
+    monkeypatch.setattr("rtseg.bench.window.MOST_WARM_UP_SECONDS", 0.1)
 
 
 def test_a_table_and_a_document(clip, tmp_path, capsys):
@@ -78,6 +78,7 @@ def test_what_no_result_file_is_cannot_be_compared(tmp_path, capsys):
 
 
 TELLING = """
+import rtseg.bench.window
 from rtseg.bench.run import Bench
 from rtseg.cli import entry
 original = Bench._round
@@ -85,6 +86,7 @@ def told(self, number):
     print("round", number, flush=True)
     original(self, number)
 Bench._round = told
+rtseg.bench.window.MOST_WARM_UP_SECONDS = 0.1
 entry()
 """
 
@@ -107,6 +109,7 @@ def test_an_interruption_keeps_what_was_measured(clip, tmp_path, signal_name, co
     assert "what was measured is kept" in stderr
     document = json.loads(out.read_text())
     assert document["interrupted"] is True
+    assert document["results"][0]["error"] is None
     assert 1 <= document["results"][0]["repeats"] < 1000
     assert "clip.mp4 -> person" in stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.json", "clip.mp4"]

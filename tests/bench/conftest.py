@@ -1,0 +1,10 @@
+"""Warm-ups are cut short: the tests look at what is measured, not at how steady this machine is."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch):
+    monkeypatch.setattr("rtseg.bench.window.MOST_WARM_UP_SECONDS", 0.1)
