@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
-from rtseg.bench.plots_drawing import Area, Box, Dot, Figure, Role, Shape, Stroke, Words
+from rtseg.bench.plots_drawing import Area, Box, Dot, Figure, Role, Shape, Stroke, Words, moved
 from rtseg.types import UInt8Array
 
 Rgb: TypeAlias = "tuple[int, int, int]"
@@ -53,9 +53,18 @@ def pixels_of(figure: Figure, *, scale: float = 2.0) -> UInt8Array:
 def _draw(canvas: UInt8Array, shape: Shape, scale: float) -> None:
     if isinstance(shape, Words):
         _write(canvas, shape, scale)
-        return
-    opacity = shape.opacity
-    target = canvas if opacity >= 1 else canvas.copy()
+    elif shape.opacity >= 1:
+        _draw_solid(canvas, shape, scale)
+    else:  # blended over the shape's own corner of the canvas only: a sheet has hundreds of pale boxes
+        left, top, right, bottom = _bounds(shape, scale, canvas)
+        region = canvas[top:bottom, left:right]
+        if region.size:
+            solid = region.copy()
+            _draw_solid(solid, moved(shape, -left / scale, -top / scale), scale)
+            cv2.addWeighted(solid, shape.opacity, region, 1 - shape.opacity, 0, dst=region)
+
+
+def _draw_solid(target: UInt8Array, shape: Shape, scale: float) -> None:
     color = LIGHT[shape.role]
     if isinstance(shape, Box):
         _fill_box(target, shape, scale, color)
@@ -65,10 +74,23 @@ def _draw(canvas: UInt8Array, shape: Shape, scale: float) -> None:
         center = _fixed(((shape.x, shape.y),), scale)[0]
         radius = round(shape.radius * scale * 2**_SHIFT)
         cv2.circle(target, (int(center[0]), int(center[1])), radius, color, -1, cv2.LINE_AA, _SHIFT)
-    else:
+    elif isinstance(shape, Stroke):
         _draw_stroke(target, shape, scale, color)
-    if target is not canvas:
-        cv2.addWeighted(target, opacity, canvas, 1 - opacity, 0, dst=canvas)
+
+
+def _bounds(shape: Box | Area | Dot | Stroke, scale: float, canvas: UInt8Array) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what a shape can touch, in pixels inside the canvas."""
+    if isinstance(shape, Box):
+        corners = [(shape.x, shape.y), (shape.x + shape.width, shape.y + shape.height)]
+    elif isinstance(shape, Dot):
+        corners = [(shape.x + side * shape.radius, shape.y + side * shape.radius) for side in (-1, 1)]
+    else:
+        corners = list(shape.points)
+    margin = 2 + (shape.width * scale if isinstance(shape, Stroke) else 0)
+    xs, ys = ([corner[axis] * scale for corner in corners] for axis in (0, 1))
+    height, width = canvas.shape[:2]
+    left, top = max(0, int(min(xs) - margin)), max(0, int(min(ys) - margin))
+    return left, top, min(width, int(max(xs) + margin) + 1), min(height, int(max(ys) + margin) + 1)
 
 
 def _fill_box(target: UInt8Array, shape: Box, scale: float, color: Rgb) -> None:
