@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from rtseg.builder.engine_on_demand import EnginesOnDemand
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
 from rtseg.pipeline.pipeline import Pipeline
@@ -139,7 +140,7 @@ def stream(
 def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any) -> Segmenter:
     """Load a model for these sources: for one frame as early as possible if one is live, else for many a second."""
     live = any(is_live_name(source, options.policy) for source in sources)
-    return load(model, hint=hint_for(live=live), **load_options)
+    return load(model, hint=hint_for(live=live), **{"supply": EnginesOnDemand(), **load_options})
 
 
 def pipelines_for(

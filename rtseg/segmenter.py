@@ -15,7 +15,7 @@ from typing import Protocol, Self, get_args
 import cv2
 import numpy as np
 
-from rtseg.backends.base import Backend, BackendInfo, EngineRequest, Hint, NetworkOutput, Precision
+from rtseg.backends.base import Backend, BackendInfo, EngineRequest, EngineSupply, Hint, NetworkOutput, Precision
 from rtseg.backends.flight import Flight
 from rtseg.backends.registry import load_backend
 from rtseg.errors import ConfigError, InferenceError
@@ -46,6 +46,7 @@ def load(
     smoothing: bool | None = None,
     edges: bool | None = None,
     with_scores: bool = False,
+    supply: EngineSupply | None = None,
     size_wh: tuple[int, int] | None = None,
     layout: str | None = None,
     channel_order: str | None = None,
@@ -71,6 +72,7 @@ def load(
         edges: refine the edges of a matte on the full-size picture; None: as the bundle says for sessions (on for a
             matte), off for single calls.
         with_scores: also give the probability of the winning class.
+        supply: builds and proves the engines that a backend needs; None: `rtseg build` has to be run first.
         size_wh: input width and height; this and all that follow are the facts of an ONNX file without a card.
         layout: "NCHW" or "NHWC".
         channel_order: "RGB" or "BGR".
@@ -98,7 +100,7 @@ def load(
         return replace(_request(bundle, chosen, hint, threads, with_scores), model=str(name_or_path))
 
     if isinstance(backend, str):
-        runtime, reasons = load_backend(backend, request_for)
+        runtime, reasons = load_backend(backend, request_for, supply)
     else:
         runtime, reasons = backend, (f"{backend.name}, as given.",)
         runtime.load(request_for(type(runtime)))

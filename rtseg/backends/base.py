@@ -10,11 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from rtseg.errors import InferenceError
 from rtseg.network import NetworkSpec
 from rtseg.types import FloatArray, UInt8Array
+
+if TYPE_CHECKING:
+    from rtseg.engine_files.cache import CachedEngine
+    from rtseg.engine_files.key import EngineKey
 
 Hint = Literal["latency", "throughput"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
@@ -93,6 +97,16 @@ class Pending(Protocol):
         """
 
 
+class EngineSupply(Protocol):
+    """Makes what a backend lacks. The builder lies above the backends, so they are handed this."""
+
+    def build(self, request: EngineRequest, key: EngineKey, reason: str) -> CachedEngine:
+        """Return the engine of a key, built now; `reason` says in one line why there is none."""
+
+    def prove(self, request: EngineRequest, engine: CachedEngine) -> CachedEngine:
+        """Run the parity gate on this GPU, and return the engine with what it said."""
+
+
 class Backend(ABC):
     """A runtime with one engine loaded. Public methods check; subclasses write `_load`, `_submit` and `_close`.
 
@@ -125,6 +139,17 @@ class Backend(ABC):
             BackendUnavailable: it does not work here, or others are better here; the message says why.
         """
         return cls.probe()
+
+    @classmethod
+    def made_with(cls, supply: EngineSupply | None, *, may_build: bool) -> Self:
+        """Return a new one.
+
+        Args:
+            supply: for a backend that needs engines built and proved; others make nothing of it.
+            may_build: False: it may prove an engine, which takes seconds, but not build one, which may take minutes.
+        """
+        del supply, may_build
+        return cls()
 
     def load(self, request: EngineRequest) -> BackendInfo:
         """Compile or open the engine; may take seconds.

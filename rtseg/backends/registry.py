@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from rtseg.backends.base import Backend, EngineRequest
+from rtseg.backends.base import Backend, EngineRequest, EngineSupply
 from rtseg.errors import BackendUnavailable, ConfigError, EngineError, RtsegError
 
 BACKENDS: Final[dict[str, str]] = {
@@ -40,7 +40,7 @@ class BackendStatus:
     """The command that mends it, where there is one."""
 
 
-def create_backend(name: str = "auto") -> tuple[Backend, tuple[str, ...]]:
+def create_backend(name: str = "auto", supply: EngineSupply | None = None) -> tuple[Backend, tuple[str, ...]]:
     """Return a new backend and the reasons for the choice.
 
     Raises:
@@ -50,11 +50,13 @@ def create_backend(name: str = "auto") -> tuple[Backend, tuple[str, ...]]:
     if name != "auto":
         backend_class = _backend_class(name)
         backend_class.probe()
-        return backend_class(), (f"{name}, as asked.",)
-    return _first_that(lambda _: None)
+        return backend_class.made_with(supply, may_build=True), (f"{name}, as asked.",)
+    return _first_that(lambda _: None, supply)
 
 
-def load_backend(name: str, request_for: Callable[[type[Backend]], EngineRequest]) -> tuple[Backend, tuple[str, ...]]:
+def load_backend(
+    name: str, request_for: Callable[[type[Backend]], EngineRequest], supply: EngineSupply | None = None
+) -> tuple[Backend, tuple[str, ...]]:
     """Return a backend with an engine loaded, and the reasons for the choice.
 
     With "auto", a backend that works here but not with this model (no engine was built yet, the network's definition
@@ -63,6 +65,8 @@ def load_backend(name: str, request_for: Callable[[type[Backend]], EngineRequest
     Args:
         name: as in `create_backend`.
         request_for: returns the request for a kind of backend.
+        supply: builds and proves the engines that a backend needs; for "auto" it only proves, as nobody asked for a
+            build of minutes. None: what is missing is an error that names the command.
 
     Raises:
         ConfigError: there is no backend of that name, or the request cannot be right.
@@ -70,13 +74,13 @@ def load_backend(name: str, request_for: Callable[[type[Backend]], EngineRequest
         BackendUnavailable: it does not work here; for "auto", none does.
     """
     if name == "auto":
-        return _first_that(lambda backend: backend.load(request_for(type(backend))))
-    backend, reasons = create_backend(name)
+        return _first_that(lambda backend: backend.load(request_for(type(backend))), supply)
+    backend, reasons = create_backend(name, supply)
     backend.load(request_for(type(backend)))
     return backend, reasons
 
 
-def _first_that(opens: Callable[[Backend], object]) -> tuple[Backend, tuple[str, ...]]:
+def _first_that(opens: Callable[[Backend], object], supply: EngineSupply | None) -> tuple[Backend, tuple[str, ...]]:
     """Return a new backend, the first in `AUTO_ORDER` that works and `opens`, and why the ones before it do not."""
     refused: list[str] = []
     failure: RtsegError | None = None
@@ -84,7 +88,7 @@ def _first_that(opens: Callable[[Backend], object]) -> tuple[Backend, tuple[str,
         try:
             backend_class = _backend_class(candidate)
             backend_class.probe_for_auto()
-            backend = backend_class()
+            backend = backend_class.made_with(supply, may_build=False)
             opens(backend)
         except BackendUnavailable as error:
             refused.append(str(error))

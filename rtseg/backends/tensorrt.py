@@ -10,9 +10,10 @@ Note [Who builds]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from rtseg.backends.base import BackendInfo, EngineRequest
+from rtseg.backends.base import EngineSupply as EngineSupply
 from rtseg.backends.device_backend import DeviceBackend
 from rtseg.backends.device_facts import driver_too_old, require_cuda_torch, require_gpu
 from rtseg.cuda_device import CudaDevice, current_device
@@ -48,21 +49,12 @@ class EngineUnproved(EngineError):
     """An engine that was never held against the ONNX file on this GPU."""
 
 
-class EngineSupply(Protocol):
-    """Makes what a backend lacks. See Note [Who builds]."""
-
-    def build(self, request: EngineRequest, key: EngineKey, reason: str) -> CachedEngine:
-        """Return the engine of a key, built now; `reason` says in one line why there is none."""
-
-    def prove(self, request: EngineRequest, engine: CachedEngine) -> CachedEngine:
-        """Run the parity gate on this GPU, and return the engine with what it said."""
-
-
 class TensorRTBackend(DeviceBackend):
     """An engine from the cache.
 
     Args:
         supply: builds and proves engines; None: what is missing is an error that names the command.
+        may_build: False: the supply only proves.
         cache: where engines are; None: the user's.
         accept_unproved: also run an engine that the parity gate has not seen here; for the gate itself.
     """
@@ -73,13 +65,20 @@ class TensorRTBackend(DeviceBackend):
         self,
         supply: EngineSupply | None = None,
         *,
+        may_build: bool = True,
         cache: EngineCache | None = None,
         accept_unproved: bool = False,
     ) -> None:
         super().__init__()
         self._supply = supply
+        self._may_build = may_build
         self._cache = cache or EngineCache()
         self._accept_unproved = accept_unproved
+
+    @classmethod
+    def made_with(cls, supply: EngineSupply | None, *, may_build: bool) -> Self:
+        """Return a new one that asks the supply."""
+        return cls(supply, may_build=may_build)
 
     @classmethod
     def probe(cls) -> str:
@@ -130,7 +129,7 @@ class TensorRTBackend(DeviceBackend):
     def _find(
         self, request: EngineRequest, flavour: Flavour, device: CudaDevice, precision: EnginePrecision
     ) -> tuple[CachedEngine, str]:
-        """Return the engine and where it is from; built where it is missing and there is a supply."""
+        """Return the engine and where it is from; built where it is missing and the supply may."""
         forms: Sequence[EngineForm] = _FORMS[:1] if request.with_scores else _FORMS
         keys = [
             engine_key(request.network, flavour, device, precision=precision, batch=request.batch, form=form)
@@ -140,7 +139,7 @@ class TensorRTBackend(DeviceBackend):
         for lookup in found:
             if lookup.engine is not None:
                 return lookup.engine, f"{lookup.reason[0].upper()}{lookup.reason[1:]}."
-        if self._supply is None:
+        if self._supply is None or not self._may_build:
             raise EngineMissing(found[0].reason, _command(request, precision), keys[0])
         return self._supply.build(request, keys[0], found[0].reason), f"Built now, as there was {found[0].reason}."
 

@@ -76,7 +76,9 @@ def _load_resized(key: EngineKey, size_wh: tuple[int, int]) -> Segmenter:
             names = ", ".join(get_args(Precision))
             raise ConfigError(f"precision: got {precision!r}; expected one of {names}. Use auto.")
         network = bundle.network_for(precision)
-        return EngineRequest(network, cast(Precision, precision), key.hint, model=key.model)
+        return EngineRequest(
+            network, cast(Precision, precision), key.hint, model=key.model, torch_network=bundle.torch_network
+        )
 
     backend, reasons = load_backend(key.backend, request_for)
     _, file_reasons = bundle.choose_precision(key.precision, quantised=backend.runs_int8_files)

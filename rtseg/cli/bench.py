@@ -16,7 +16,9 @@ EFFECT_HELP = "What to draw, as in rtseg run; once for each to compare. Default:
 def command(
     models: Annotated[list[str] | None, typer.Argument(help=MODEL_HELP, metavar="[MODEL...]")] = None,
     source: Annotated[list[str] | None, typer.Option("-i", "--source", help=SOURCE_HELP)] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="auto, openvino or fake; several: A,B.")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="auto, tensorrt, torch, openvino, fake; several: A,B.")
+    ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="auto, fp32, fp16, bf16 or int8; several: A,B.")] = None,
     size: Annotated[list[str] | None, typer.Option(metavar="WxH", help="Network input; several: A,B.")] = None,
     effect: Annotated[list[str] | None, typer.Option("-e", "--effect", help=EFFECT_HELP)] = None,

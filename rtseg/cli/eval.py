@@ -45,7 +45,7 @@ def command(
     tta: Annotated[
         str | None, typer.Option(metavar="VIEWS", help="Average over views of each picture: flip, scale or flip,scale.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, openvino or fake.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, tensorrt, torch, openvino or fake.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16 or int8.")] = "auto",
     json_path: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
     model_option: Annotated[

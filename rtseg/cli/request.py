@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtseg.backends.registry import create_backend
+from rtseg.builder.engine_on_demand import EnginesOnDemand
 from rtseg.cli.model_options import read_model_options
-from rtseg.errors import ConfigError
+from rtseg.errors import ConfigError, RtsegError
 from rtseg.pipeline.ahead import Ahead
 from rtseg.segmenter import Segmenter, hint_for, load
 from rtseg.sources.naming import is_live_name
@@ -58,10 +62,19 @@ def begin_loading(request: RunRequest) -> Ahead[Segmenter]:
             precision=request.precision,
             smoothing=request.smoothing,
             edges=request.edges,
+            supply=EnginesOnDemand(None if request.quiet else _note),
             **facts,
         )
 
+    # Importing a runtime holds the interpreter, compiling for it does not: with the imports behind it, the loading
+    # thread leaves the interpreter to this one.
+    with suppress(RtsegError):  # told by `load`, with what else there is to say
+        create_backend(request.backend)
     return Ahead(loaded, name="load", unwanted=Segmenter.close)
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def key_values(words: Sequence[str], *, what: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ def command(
     model: Annotated[str, typer.Option("-m", "--model", help="Bundle name, bundle folder or .onnx file.")] = "street",
     effect: Annotated[list[str] | None, typer.Option("-e", "--effect", help=EFFECT_HELP)] = None,
     out: Annotated[list[str] | None, typer.Option("-o", "--out", help=OUT_HELP)] = None,
-    backend: Annotated[str, typer.Option(help="auto, openvino or fake.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, tensorrt, torch, openvino or fake.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16 or int8.")] = "auto",
     policy: Annotated[str | None, typer.Option(help="every (default for files) or freshest (live sources).")] = None,
     stats: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was measured.")] = None,

@@ -369,3 +369,20 @@ def test_without_a_gpu_tensorrt_is_not_even_looked_for(monkeypatch):
 def test_the_flavour_for_data_centres_does_not_name_gpus():
     flavour = Flavour("tensorrt", "10.9", SimpleNamespace(), "")
     tensorrt_backend._check_gpu(flavour, CudaDevice("NVIDIA H200", "9.0", "580"))
+
+
+def test_auto_lets_the_supply_prove_but_not_build(machine, network, monkeypatch):
+    supply = Supply(machine)
+
+    def made(may_build):
+        backend = machine.backend(supply)
+        made_with = TensorRTBackend.made_with(supply, may_build=may_build)
+        monkeypatch.setattr(backend, "_may_build", made_with._may_build)
+        return backend
+
+    with pytest.raises(EngineMissing, match="Run: rtseg build"):
+        made(may_build=False).load(EngineRequest(network))
+    assert supply.asked == []
+    machine.build(network, proved=False)
+    made(may_build=False).load(EngineRequest(network))
+    assert supply.asked == [("prove", "planes")]
