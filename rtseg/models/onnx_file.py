@@ -19,6 +19,8 @@ FLOAT_TYPES: Final = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"
 INTEGER_TYPES: Final = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 12: "uint32"}
 PICKLE_SUFFIXES: Final = frozenset({".pth", ".pt", ".ckpt", ".pkl", ".pickle", ".pth.tar"})
 _DEEPEST: Final = 12
+_LOCATION_KEY: Final = b"location"
+"""The key under which a tensor names its file; where these bytes are nowhere in the model, no tensor does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,11 @@ def _external_of_graph(view: memoryview, at: int, end: int, depth: int = 0) -> I
         yield from _external_of_node(view, *span, depth)
 
 
-def _read(view: memoryview) -> OnnxFacts:
-    """Read a ModelProto: graph 7, functions 25 -> node 7; GraphProto: input 11, output 12, initializer 5."""
+def _read(view: memoryview, *, may_name_files: bool) -> OnnxFacts:
+    """Read a ModelProto: graph 7, functions 25 -> node 7; GraphProto: input 11, output 12, initializer 5.
+
+    Weights elsewhere are looked for only where some may be named: every node has to be walked for them.
+    """
     fields = list(_fields(view, 0, len(view)))
     graphs = [(start, stop) for number, wire, start, stop in fields if number == 7 and wire == 2]
     if len(graphs) != 1 or not any(number == 1 and wire == 0 for number, wire, _, _ in fields):
@@ -164,11 +169,15 @@ def _read(view: memoryview) -> OnnxFacts:
     weights = {_text(view, *span, 8) for span in _messages(view, *graph, 5)}
     inputs = tuple(_tensor_facts(view, *span) for span in _messages(view, *graph, 11))
     outputs = tuple(_tensor_facts(view, *span) for span in _messages(view, *graph, 12))
-    external = set(_external_of_graph(view, *graph))
+    external = set(_external_of_model(view, graph)) if may_name_files else set()
+    return OnnxFacts(tuple(i for i in inputs if i.name not in weights), outputs, tuple(sorted(external)))
+
+
+def _external_of_model(view: memoryview, graph: tuple[int, int]) -> Iterator[str]:
+    yield from _external_of_graph(view, *graph)
     for function in _messages(view, 0, len(view), 25):
         for span in _messages(view, *function, 7):
-            external.update(_external_of_node(view, *span, 0))
-    return OnnxFacts(tuple(i for i in inputs if i.name not in weights), outputs, tuple(sorted(external)))
+            yield from _external_of_node(view, *span, 0)
 
 
 def read_onnx_facts(path: Path) -> OnnxFacts:
@@ -182,7 +191,7 @@ def read_onnx_facts(path: Path) -> OnnxFacts:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         view = memoryview(mapped)
         try:
-            facts = _read(view)
+            facts = _read(view, may_name_files=mapped.find(_LOCATION_KEY) >= 0)
         except _Malformed as error:
             raise EngineError(
                 f"model file {path.name}: got something that is no whole ONNX file ({error}); "
