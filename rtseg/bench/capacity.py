@@ -44,6 +44,8 @@ def trial_of(usage: Usage, *, cameras: int, pace_hz: float, p99_limit_ms: float)
 class CapacitySearch:
     """Doubles the number of cameras until it fails, halves the gap, and tries the answer once more.
 
+    A number fails when it fails twice in a row: one hiccup of the machine is not the pipeline's.
+
     Args:
         attempt: runs so many cameras and judges them.
         most: no more cameras than this are tried.
@@ -56,7 +58,7 @@ class CapacitySearch:
         """Every trial, in order."""
 
     def run(self) -> int:
-        """Return the most cameras that held twice; 0 where not even one did."""
+        """Return the most cameras that held, and held again; 0 where not even one did."""
         held, failed = 0, None
         while failed is None and held < self._most:
             cameras = min(max(1, 2 * held), self._most)
@@ -72,9 +74,12 @@ class CapacitySearch:
         return held
 
     def _holds(self, cameras: int) -> bool:
-        trial = self._attempt(cameras)
-        self.tried.append(trial)
-        return trial.held
+        for _ in range(2):
+            trial = self._attempt(cameras)
+            self.tried.append(trial)
+            if trial.held:
+                return True
+        return False
 
 
 def capacity_json(cameras: int, tried: list[Trial], *, pace_hz: float, p99_limit_ms: float) -> dict[str, Any]:

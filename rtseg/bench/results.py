@@ -27,11 +27,12 @@ from rtseg.errors import RtsegError
 
 MEASURED = (
     "policy", "pace_hz", "sources", "repeats", "values", "fps", "bare_fps", "efficiency", "limit_fps", "limit_share",
-    "core_ms", "spread", "limit", "latency_ms", "frame_age_ms", "stages", "histogram", "drops", "frames", "warm_up",
-    "cpu_cores", "others_cores", "memory_peak_mib", "gpu", "energy_j_per_frame", "glass_ms", "capacity", "score",
+    "work_share", "core_ms", "spread", "limit", "latency_ms", "frame_age_ms", "stages", "histogram", "drops", "frames",
+    "warm_up", "cpu_cores", "others_cores", "memory_peak_mib", "gpu", "energy_j_per_frame", "glass_ms", "capacity",
+    "score",
 )  # fmt: skip
 """What a setting that could not run has no value for."""
-MEDIANS = ("fps", "bare_fps", "efficiency", "limit_fps", "limit_share", "core_ms")
+MEDIANS = ("fps", "bare_fps", "efficiency", "limit_fps", "limit_share", "work_share", "core_ms")
 
 
 def result_json(

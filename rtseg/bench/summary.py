@@ -16,7 +16,7 @@ from rtseg.stats import DurationHistogram, StageStats
 
 LIFE_OF_A_FRAME: Final = ("decode", "preprocess", "infer", "postprocess", "render")
 """Stages in the order in which a frame meets them; others, the sinks, come behind."""
-LEAST_BUSY_ENGINE: Final = 0.8
+LEAST_BUSY_ENGINE: Final = 0.6
 """A bare engine that keeps fewer than this share of the cores busy is bound by something else than their time."""
 
 
@@ -87,6 +87,8 @@ def values_of(repetitions: Sequence[Repetition], *, cores: int, paced: bool) -> 
             values.lists["limit_fps"] = [limit for limit in limits if limit is not None]
             pairs = zip(repetitions, values.lists["limit_fps"], strict=True)
             values.lists["limit_share"] = [one.pipeline.fps / limit for one, limit in pairs]
+            pairs = zip(repetitions, values.lists["limit_fps"], strict=True)
+            values.lists["work_share"] = [cores * 1000 / limit / one.pipeline.core_ms for one, limit in pairs]
     return Values({name: [rounded(value) for value in found] for name, found in values.lists.items()})
 
 

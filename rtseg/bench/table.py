@@ -8,7 +8,8 @@ from typing import Any, Final
 Result = Mapping[str, Any]
 
 COLUMNS: Final = (
-    "", "fps", "spread", "bare", "effic.", "limit", "share", "core-ms", "cores", "p50 ms", "p99 ms", "age p99", "drops",
+    "", "fps", "spread", "bare", "effic.", "limit", "share", "work", "core-ms", "cores", "p50 ms", "p99 ms", "age p99",
+    "drops",
 )  # fmt: skip
 
 LEAST_REPEATS: Final = 3
@@ -77,6 +78,7 @@ def _cells(number: int, result: Result) -> tuple[str, ...]:
         _share(result["efficiency"]),
         _digits(result["limit_fps"]),
         _share(result["limit_share"]),
+        _share(result["work_share"]),
         _digits(result["core_ms"]),
         f"{result['cpu_cores']:.2f}",
         _digits(result["latency_ms"]["p50"]),

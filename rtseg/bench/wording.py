@@ -16,7 +16,8 @@ def timed(options: BenchOptions) -> list[str]:
         "core_ms: processor time of the whole process and its children, in milliseconds a frame.",
         "limit_fps: cores x 1000 / (core-milliseconds a frame of decoding, bare inference and encoding, each measured "
         "alone in the same round with the cores kept busy and the same codec settings): a perfect pipeline with a "
-        "free compositor. limit_share: fps / limit_fps.",
+        "free compositor. limit_share: fps / limit_fps. work_share: the same core-milliseconds / core_ms, how much of "
+        "the processor time could not be left out; limit_share is lower where cores stood idle or others used them.",
         "latency_ms: from when a frame left the decoder (paced: from when it was due) until it was composited; "
         "frame_age_ms: until the last sink has taken it. Both contain waiting between the stages.",
         "stages: time a frame spent inside each stage, waiting for other stages left out; infer is the time from "

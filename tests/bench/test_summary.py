@@ -48,6 +48,13 @@ def test_shares_are_taken_within_each_repetition():
     assert values.spreads()["fps"] == pytest.approx(20 / 30, rel=1e-4)
 
 
+def test_work_that_could_be_left_out_shows_even_where_others_used_the_cores():
+    half_busy = repetition(fps=20, bare_fps=50)  # 19 core-seconds for 200 frames: 95 core-ms, of which 40 are needed
+    values = values_of([half_busy], cores=2, paced=False)
+    assert values.median("work_share") == pytest.approx(40 / 95, rel=1e-4)
+    assert values.median("limit_share") == pytest.approx(20 / 50)
+
+
 def test_encoding_lowers_the_limit():
     values = values_of([repetition(encode_core_ms=10.0)], cores=2, paced=False)
     assert values.median("limit_fps") == pytest.approx(2000 / 50)
