@@ -83,10 +83,10 @@ def _values(view: memoryview, at: int, end: int) -> np.ndarray[Any, np.dtype[Any
     if code not in _TYPES or raw is None:
         raise _Malformed(f"{name} has element type {code}, {'packed' if raw else 'not packed'}")
     shape = tuple(_dims(view, at, end))
-    found = np.frombuffer(view[raw[0] : raw[1]], _TYPES[code])
+    found = np.frombuffer(bytearray(view[raw[0] : raw[1]]), _TYPES[code])  # writable, and nothing holds on to the file
     if found.size != int(np.prod(shape)):
         raise _Malformed(f"{name} has {found.size} numbers for a shape {list(shape)}")
-    return found.reshape(shape).copy()
+    return found.reshape(shape)
 
 
 def _dims(view: memoryview, at: int, end: int) -> Iterator[int]:
