@@ -63,9 +63,9 @@ def rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def machine_limit_fps(cores: int, *, decode_core_ms: float, infer_core_ms: float, encode_core_ms: float) -> float:
+def machine_limit_fps(cores: int, *, needed_core_ms: float) -> float:
     """Return what a perfect pipeline with a free compositor would reach: cores x 1000 / core-milliseconds a frame."""
-    return cores * 1000 / (decode_core_ms + infer_core_ms + encode_core_ms)
+    return cores * 1000 / needed_core_ms
 
 
 def values_of(repetitions: Sequence[Repetition], *, cores: int, paced: bool) -> Values:
@@ -82,25 +82,26 @@ def values_of(repetitions: Sequence[Repetition], *, cores: int, paced: bool) -> 
     )
     if not paced:
         values.lists["efficiency"] = [one.pipeline.fps / one.bare.fps for one in repetitions]
-        limits = [_limit_of(one, cores) for one in repetitions]
-        if all(limit is not None for limit in limits):
-            values.lists["limit_fps"] = [limit for limit in limits if limit is not None]
-            pairs = zip(repetitions, values.lists["limit_fps"], strict=True)
-            values.lists["limit_share"] = [one.pipeline.fps / limit for one, limit in pairs]
-            pairs = zip(repetitions, values.lists["limit_fps"], strict=True)
-            values.lists["work_share"] = [cores * 1000 / limit / one.pipeline.core_ms for one, limit in pairs]
+        values.lists |= _limits(repetitions, cores)
     return Values({name: [rounded(value) for value in found] for name, found in values.lists.items()})
 
 
-def _limit_of(one: Repetition, cores: int) -> float | None:
-    if one.decode is None or one.bare.cpu_cores < LEAST_BUSY_ENGINE * cores:
-        return None
-    return machine_limit_fps(
-        cores,
-        decode_core_ms=one.decode.core_ms,
-        infer_core_ms=one.bare.core_ms,
-        encode_core_ms=one.encode_core_ms(),
-    )
+def _limits(repetitions: Sequence[Repetition], cores: int) -> dict[str, list[float]]:
+    """Return limit, share of it and share of needed work; nothing where core-milliseconds are not what bounds."""
+    busy_cores = statistics.median(one.bare.cpu_cores for one in repetitions)
+    decodes = [one.decode for one in repetitions if one.decode is not None]
+    if len(decodes) < len(repetitions) or busy_cores < LEAST_BUSY_ENGINE * cores:
+        return {}
+    needed_ms = [
+        decode.core_ms + one.bare.core_ms + one.encode_core_ms()
+        for one, decode in zip(repetitions, decodes, strict=True)
+    ]
+    limits = [machine_limit_fps(cores, needed_core_ms=needed) for needed in needed_ms]
+    return {
+        "limit_fps": limits,
+        "limit_share": [one.pipeline.fps / limit for one, limit in zip(repetitions, limits, strict=True)],
+        "work_share": [needed / one.pipeline.core_ms for one, needed in zip(repetitions, needed_ms, strict=True)],
+    }
 
 
 def limit_json(repetitions: Sequence[Repetition], *, cores: int) -> dict[str, Any] | None:

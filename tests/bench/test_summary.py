@@ -34,8 +34,9 @@ def repetition(*, fps=40.0, bare_fps=50.0, decode_core_ms=2.0, infer_core_ms=38.
 
 
 def test_the_limit_is_cores_over_the_core_milliseconds_of_all_that_cannot_be_left_out():
-    assert machine_limit_fps(2, decode_core_ms=2, infer_core_ms=38, encode_core_ms=0) == pytest.approx(50)
-    assert machine_limit_fps(2, decode_core_ms=2, infer_core_ms=33, encode_core_ms=5) == pytest.approx(50)
+    assert machine_limit_fps(2, needed_core_ms=2 + 38) == pytest.approx(50)
+    for one in (repetition(), repetition(infer_core_ms=33.0, encode_core_ms=5.0)):
+        assert values_of([one], cores=2, paced=False).median("limit_fps") == pytest.approx(50)
 
 
 def test_shares_are_taken_within_each_repetition():
