@@ -7,9 +7,10 @@ Note [The rule]
     - and the medians differ by more than the larger of the two spreads ((most - least) / median);
     - and further than LEAST_DIFFERENCE: the two were measured at different times, and what a machine does between two
       runs is in no run's spread.
-    Latency percentiles and memory have one value over all repetitions. There the difference must exceed a fixed margin
-    and the relative spread of fps in both runs; this is the weaker rule, and the line says so. Everything else is not
-    distinguishable, and that is printed in these words.
+    Latency percentiles and memory have one value over all repetitions. There the difference must exceed a fixed
+    margin, for latency also the relative spread of fps in both runs; this is the weaker rule, and the line says so.
+    Where other programs took much more of the machine in one run, fps and latency are not compared at all. Everything
+    else is not distinguishable, and that is printed in these words.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ LEAST_DIFFERENCE: Final = 0.02
 """Relative difference of medians between two runs that is believed at all."""
 MOST_CHANCE: Final = 0.1
 """How often equal settings may lie apart by chance for the ranges to count as apart."""
+MOST_OTHERS_DIFFERENCE: Final = 0.3
+"""Cores that other programs may take more in one run than in the other before clocks are not compared."""
 RULE: Final = (
     "rule: better or worse only where all repetitions of one lie above all of the other (by chance at most 1 in 10), "
     f"and the medians differ by more than the larger spread and by more than {LEAST_DIFFERENCE:.0%}; latency and "
-    "memory, which have one value over all repetitions, by more than a fixed margin and the spread of fps"
+    "memory, which have one value over all repetitions, by more than a fixed margin (latency: and the spread of fps)"
 )
 
 
@@ -47,15 +50,17 @@ class Metric:
     """Where the repetitions' values are, in `values`; looked up, as newer documents may have more of them."""
     margin: float | None = None
     """Relative difference that is asked for where there are no values; None: then nothing is said."""
+    by_clock: bool = False
+    """True for what other programs on the machine disturb directly."""
 
 
 METRICS: Final = (
-    Metric("fps", ("fps",), True, "fps"),
+    Metric("fps", ("fps",), True, "fps", by_clock=True),
     Metric("efficiency", ("efficiency",), True, "efficiency"),
     Metric("limit_share", ("limit_share",), True, "limit_share"),
     Metric("core_ms", ("core_ms",), False, "core_ms"),
-    Metric("latency p50 ms", ("latency_ms", "p50"), False, "latency_p50_ms", margin=0.10),
-    Metric("latency p99 ms", ("latency_ms", "p99"), False, "latency_p99_ms", margin=0.25),
+    Metric("latency p50 ms", ("latency_ms", "p50"), False, "latency_p50_ms", margin=0.10, by_clock=True),
+    Metric("latency p99 ms", ("latency_ms", "p99"), False, "latency_p99_ms", margin=0.25, by_clock=True),
     Metric("memory MiB", ("memory_peak_mib",), False, "memory_peak_mib", margin=0.05),
 )
 
@@ -221,12 +226,15 @@ def _judged(metric: Metric, before: Entry, after: Entry, old: float | None, new:
         return "not distinguishable", "a measuring fault: the number cannot be true"
     if metric.name == "fps" and before.paced:
         return "not distinguishable", "the source sets the rate"
+    if metric.by_clock and (busy := _other_programs(before, after)):
+        return "not distinguishable", busy
     olds, news = before.values(metric.values), after.values(metric.values)
     if olds and news:
         return judge(olds, news, more_is_better=metric.more_is_better)
     if metric.margin is None or old <= 0:
         return "not distinguishable", "no values of the repetitions"
-    return _judge_single(old, new, metric.margin, _fps_spread(before, after), more_is_better=metric.more_is_better)
+    spread = _fps_spread(before, after) if metric.by_clock else 0.0
+    return _judge_single(old, new, metric.margin, spread, more_is_better=metric.more_is_better)
 
 
 def _judge_single(
@@ -240,6 +248,14 @@ def _judge_single(
         return "not distinguishable", f"one value each; a difference above {percent(bound)} is asked for"
     judgement: Judgement = "better" if (new > old) == more_is_better else "worse"
     return judgement, f"one value each, further apart than {percent(bound)}"
+
+
+def _other_programs(before: Entry, after: Entry) -> str | None:
+    """Return why the clocks of two runs cannot be compared, where other programs took much more in one of them."""
+    busy = [entry.get("others_cores") for entry in (before, after)]
+    if busy[0] is None or busy[1] is None or abs(busy[0] - busy[1]) <= MOST_OTHERS_DIFFERENCE:
+        return None
+    return f"other programs kept {digits(busy[0])} cores busy in the first run and {digits(busy[1])} in the second"
 
 
 def _fps_spread(before: Entry, after: Entry) -> float | None:

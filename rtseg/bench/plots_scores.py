@@ -63,7 +63,7 @@ def _scatter(name: str, entries: Sequence[Entry], width: float) -> Figure:
     figure.add(Words(_MARGIN_PX - 4, 14, "fps, higher is faster", "muted", SMALL_PX))
     figure.add(Words(width - _MARGIN_PX, height - 6, f"{name}, further right is better", "muted", SMALL_PX, "end"))
     _put_grid(figure, across, up)
-    front = _front(points)
+    front = _front([point for point in points if not point[2].faults])
     if len(front) > 1:
         figure.add(
             Stroke(tuple((across.place(x), up.place(y)) for x, y in front), "accent", 1.5, dashed=True, opacity=0.6)
@@ -94,7 +94,7 @@ def _put_grid(figure: Figure, across: Scale, up: Scale) -> None:
 
 
 def _front(points: Sequence[tuple[float, float, Entry]]) -> list[tuple[float, float]]:
-    """Return the points that no other beats in both, by rising score."""
+    """Return the points that no other beats in both, by rising score; faulty ones are no points to beat."""
     best = [
         (x, y) for x, y, _ in points if not any((x2 >= x and y2 > y) or (x2 > x and y2 >= y) for x2, y2, _ in points)
     ]
@@ -143,7 +143,7 @@ def capacity_figure(entry: Entry, width: float) -> Figure | None:
     ceiling = min(max(p99 for _, p99, *_ in tried), 3 * limit) if limit else max(p99 for _, p99, *_ in tried)
     up = Scale(0.0, max(ceiling, limit or 0.0, 1e-6) * 1.15, _TOP_PX + _CAPACITY_PX, _TOP_PX)
     _put_grid(figure, Scale(0, 0, across.start, across.end), up)
-    put_marks(figure, across, list(range(int(most_cameras) + 1)), up.start, up.start, "cameras")
+    put_marks(figure, across, list(range(1, int(most_cameras) + 1)), up.start, up.start, "cameras")
     figure.add(Words(_MARGIN_PX - 4, 30, "p99 of the frame age, ms", "muted", SMALL_PX))
     if limit is not None:
         y = up.place(limit)

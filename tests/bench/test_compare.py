@@ -190,3 +190,16 @@ def test_documents_that_lack_nearly_everything_are_compared_without_a_guess():
     assert len(comparison.pairs) == 3
     assert not comparison.worse
     assert all(not pair.verdicts for pair in comparison.pairs)
+
+
+def test_clocks_of_a_busy_machine_are_not_compared():
+    alone, crowded = result(fps=(50.0, 51.0, 50.5)), result(fps=(20.0, 21.0, 20.5), others_cores=1.7)
+    busy = verdicts({**alone, "others_cores": 0.1}, crowded)
+    assert busy["fps"] == busy["latency p50 ms"] == "not distinguishable"
+    assert busy["core_ms"] == "worse"
+    assert verdicts({**alone, "others_cores": 1.6}, crowded)["fps"] == "worse"
+
+
+def test_memory_does_not_hang_on_the_spread_of_fps():
+    shaky = result(fps=(30.0, 50.0, 70.0))
+    assert verdicts(shaky, {**shaky, "memory_peak_mib": 460.0})["memory MiB"] == "worse"

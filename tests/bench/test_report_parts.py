@@ -156,6 +156,16 @@ def test_scatter_has_a_figure_for_each_measure_and_names_what_has_none():
     assert quick.x < slow.x
 
 
+def test_faulty_rate_beats_nobody_in_the_scatter():
+    sound = [result("a", score=("m", 0.6)), result("b", fps=(30.0,) * 3, score=("m", 0.7))]
+    fault = result("c", fps=(90.0,) * 3, score=("m", 0.8), faults=["limit_share 2 is above 1"])
+    lines = {}
+    for name, found in (("sound", sound), ("fault", [*sound, fault]), ("mended", [*sound, {**fault, "faults": []}])):
+        shapes = scatter_figures(entries(*found), 600)[0].shapes
+        lines[name] = [len(shape.points) for shape in shapes if isinstance(shape, Stroke) and shape.dashed]
+    assert lines == {"sound": [2], "fault": [2], "mended": []}
+
+
 def test_names_in_the_scatter_cover_neither_dots_nor_each_other():
     crowd = [result(f"model-{index}", fps=(50.0 + index / 10,) * 3) for index in range(6)]
     figure = scatter_figures(entries(*crowd), 600)[0]
