@@ -36,10 +36,11 @@ class Backlash:
         self.follow_part(self.shown, matte, still)
         return self.shown_copy()
 
-    def follow_part(self, shown: UInt8Array, matte: UInt8Array, still: UInt8Array) -> None:
-        """Let a part of what is shown, a view, follow the part of a matte there; uint8 [h, w] all three."""
+    def follow_part(self, shown: UInt8Array, matte: UInt8Array, still: UInt8Array | None) -> None:
+        """Let a part of what is shown, a view, follow the part of a matte there; None: all of it stands still."""
         play = cv2.LUT(matte, self._play)
-        cv2.multiply(play, still, dst=play, scale=1 / 255)
+        if still is not None:
+            cv2.multiply(play, still, dst=play, scale=1 / 255)
         cv2.max(shown, cv2.subtract(matte, play), dst=shown)
         cv2.min(shown, cv2.add(matte, play), dst=shown)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from rtseg import geometry
 from rtseg.postprocess.backlash import Backlash
 from rtseg.postprocess.edges import Coefficients, EdgeFit, check_luma, drawn, refine_alpha
-from rtseg.postprocess.spans import SpanGrid
+from rtseg.postprocess.spans import Span, SpanGrid
 from rtseg.types import UInt8Array
 
 
@@ -60,7 +61,12 @@ class SteadyRefiner:
                 shown.fill(span.level)
                 continue
             sharp = drawn(span.of(luma), grid.part(found.gain, span), grid.part(found.offset, span))
-            if still is None:
-                np.copyto(shown, sharp)
-            else:
-                self._backlash.follow_part(shown, sharp, grid.part(still, span))
+            self._follow(shown, sharp, still, span)
+
+    def _follow(self, shown: UInt8Array, sharp: UInt8Array, still: UInt8Array | None, span: Span) -> None:
+        """Let a part of what is shown follow; where all of it moves, it is what it follows."""
+        least, most = (0, 0) if still is None else cv2.minMaxLoc(span.of_mask(still))[:2]
+        if still is None or most == 0:
+            np.copyto(shown, sharp)
+        else:
+            self._backlash.follow_part(shown, sharp, None if least == 255 else self._grid.part(still, span))

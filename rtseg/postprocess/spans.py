@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -61,9 +62,10 @@ class Axis:
         self._mask_unit_px = mask_px // self.units
         self._frame_unit_px = frame_px // self.units
         self._lead_px = max(0, math.ceil(self.scale / 2 - 0.5))
+        self.piece = lru_cache(maxsize=4096)(self._piece)
+        """Returns the piece of the units first up to, not with, last; most come again in the next frame."""
 
-    def piece(self, first: int, last: int) -> Piece:
-        """Return the piece of the units `first` up to, not with, `last`."""
+    def _piece(self, first: int, last: int) -> Piece:
         mask_start = first * self._mask_unit_px
         start, end = (self._frame_px(unit) for unit in (first, last))
         needed = math.ceil((end - 0.5) / self.scale - 0.5) + 1
@@ -87,6 +89,11 @@ class Span:
     def of(self, plane: PixelArray) -> PixelArray:
         """Return the part of a plane of frame size that it covers; a view."""
         return plane[self.rows.start : self.rows.end, self.columns.start : self.columns.end]
+
+    def of_mask(self, plane: PixelArray) -> PixelArray:
+        """Return the part of a plane of mask size that it is scaled from; a view."""
+        rows, columns = self.rows, self.columns
+        return plane[rows.mask_start : rows.mask_end, columns.mask_start : columns.mask_end]
 
 
 class SpanGrid:
@@ -119,7 +126,7 @@ class SpanGrid:
     def part(self, plane: PixelArray, span: Span) -> PixelArray:
         """Return the part that a span covers of a plane of mask size scaled to the frame."""
         rows, columns = span.rows, span.columns
-        small = plane[rows.mask_start : rows.mask_end, columns.mask_start : columns.mask_end]
+        small = span.of_mask(plane)
         scaled = np.asarray(
             cv2.resize(small, None, fx=self._across.scale, fy=self._down.scale, interpolation=cv2.INTER_LINEAR),
             plane.dtype,
