@@ -85,11 +85,11 @@ def test_a_pace_that_can_be_kept_drops_nothing_and_one_that_cannot_drops_or_ages
         for policy, pace_hz in itertools.product(("freshest", "every"), (20.0, 100.0)):
             options = BenchOptions(pace_hz=pace_hz)
             found[policy, pace_hz] = measure_pipeline(
-                job_of(clip, segmenter, policy=policy, options=options), sources=1, seconds=0.6
+                job_of(clip, segmenter, policy=policy, options=options), sources=1, seconds=0.4
             )
     drops = {key: usage.stats[0].frames.dropped["newer_frame"] for key, usage in found.items()}
     ages_ms = {key: usage.stats[0].frame_age.percentile_ms(99) for key, usage in found.items()}
-    assert drops["freshest", 100.0] >= 15
+    assert drops["freshest", 100.0] >= 10
     assert drops["every", 100.0] == 0
     assert ages_ms["every", 100.0] > 250  # frames wait since they were due
     assert found["every", 100.0].fps < 55

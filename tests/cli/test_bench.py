@@ -10,12 +10,13 @@ import pytest
 
 from rtseg.cli import main
 
-FAKE = ["--backend", "fake", "--seconds", "0.1", "--repeats", "1", "-q"]
+FAKE = ["--backend", "fake", "--seconds", "0.05", "--repeats", "1", "-q"]
 
 
 @pytest.fixture(autouse=True)
 def short_warm_up(monkeypatch):
     monkeypatch.setattr("rtseg.bench.window.MOST_WARM_UP_SECONDS", 0.1)
+    monkeypatch.setattr("rtseg.bench.parts.MOST_KEPT_FRAMES", 12)
 
 
 def test_a_table_and_a_document(clip, tmp_path, capsys):
