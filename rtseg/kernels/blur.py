@@ -128,8 +128,7 @@ class BackgroundBlur:
         self._shrinkers = [
             Shrinker(frame.plane_size_wh(index), spec.cells_wh, batch, device=self.device) for index in range(3)
         ]
-        by_area = tables.is_area(mask_wh, spec.cells_wh)
-        self._subject_resizer = Resizer(mask_wh, spec.cells_wh, by_area=by_area, device=self.device)
+        self._subject_resizer = _subject_resizer(mask_wh, spec.cells_wh, batch, self.device)
         self._subject = torch.empty((batch, height, width), dtype=torch.uint8, device=self.device)
         self._weights = torch.empty((batch, height, width), dtype=torch.float32, device=self.device)
         self._cells = self.empty_layer()
@@ -161,6 +160,15 @@ class BackgroundBlur:
             **launch.OPTIONS,
         )
         self._blur(self._cells, self._weights, out)
+
+
+def _subject_resizer(
+    mask_wh: tuple[int, int], cells_wh: tuple[int, int], batch: int, device: torch.device
+) -> Shrinker | Resizer:
+    """Return what brings a mask to the cells: halved where it is many times as large, as on the CPU."""
+    if all(side >= 4 * cells for side, cells in zip(mask_wh, cells_wh, strict=True)):
+        return Shrinker(mask_wh, cells_wh, batch, device=device)
+    return Resizer(mask_wh, cells_wh, by_area=tables.is_area(mask_wh, cells_wh), device=device)
 
 
 def power_weights(alpha: torch.Tensor, out: torch.Tensor, *, power: int, inverted: bool) -> None:

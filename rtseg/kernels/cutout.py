@@ -35,9 +35,7 @@ class RgbConverter:
         self.frame = frame
         table = linear_table(frame.plane_size_wh(1), frame.size_wh, self.device)
         self._columns, self._rows = table[0], table[2]
-        self._matrix = launch.uploaded(
-            tables.matrix_table(frame.matrix, frame.full_range, to_rgb=True), self.device
-        )
+        self._matrix = launch.uploaded(tables.matrix_table(frame.matrix, frame.full_range, to_rgb=True), self.device)
 
     def __call__(self, picture: DevicePicture, out: DevicePicture) -> None:
         """Fill N pictures in RGB from N 4:2:0 pictures of the format.

@@ -14,7 +14,7 @@ import triton
 from rtseg.errors import BackendUnavailable, ConfigError
 from rtseg.kernels.device import arithmetic
 
-INTERPRETED: Final[bool] = not isinstance(arithmetic.add, triton.runtime.JITFunction)
+INTERPRETED: Final[bool] = not isinstance(arithmetic.rounded, triton.runtime.JITFunction)
 """True where TRITON_INTERPRET=1 was set when the kernels were defined: they run on the CPU, on CPU tensors."""
 
 OPTIONS: Final[dict[str, Any]] = {"enable_fp_fusion": False}
@@ -27,7 +27,9 @@ def check_device(device: torch.device | str) -> torch.device:
     """Return the device, or raise BackendUnavailable where kernels cannot run on it."""
     wanted = torch.device(device)
     if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise BackendUnavailable("kernels: got no CUDA device; expected an NVIDIA GPU and its driver. Use the CPU path.")
+        raise BackendUnavailable(
+            "kernels: got no CUDA device; expected an NVIDIA GPU and its driver. Use the CPU path."
+        )
     if wanted.type != "cuda" and not INTERPRETED:
         raise BackendUnavailable(
             f"kernels: got device {wanted}; expected cuda. "

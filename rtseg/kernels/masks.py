@@ -171,9 +171,7 @@ def count_classes(mask: torch.Tensor, counts: torch.Tensor, *, is_matte: bool) -
     """
     device = launch.check_device(mask.device)
     check_bytes(mask, tuple(mask.shape), device, what="class counts, mask")
-    launch.check_tensor(
-        counts, (mask.shape[0], counts.shape[-1]), (torch.int64,), device, what="class counts, counts"
-    )
+    launch.check_tensor(counts, (mask.shape[0], counts.shape[-1]), (torch.int64,), device, what="class counts, counts")
     pixels = int(mask.shape[1] * mask.shape[2])
     counts.zero_()
     device_code.class_counts[(-(-pixels // _COUNT_TILE), int(mask.shape[0]))](
@@ -194,7 +192,9 @@ def check_bytes(tensor: torch.Tensor, shape: Sequence[int], device: torch.device
     """Raise ConfigError unless a tensor is contiguous bytes of this shape on the device."""
     launch.check_tensor(tensor, shape, (torch.uint8,), device, what=what)
     if not tensor.is_contiguous():
-        raise ConfigError(f"{what}: got strides {tensor.stride()}; expected contiguous rows. Copy it once, or crop later.")
+        raise ConfigError(
+            f"{what}: got strides {tensor.stride()}; expected contiguous rows. Copy it once, or crop later."
+        )
 
 
 def _float_taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, int]:

@@ -81,9 +81,7 @@ class DevicePicture:
         return cls(PictureFormat(size_wh, layout), tuple(batch[..., index] for index in range(batch.shape[3])))
 
     @classmethod
-    def of_nv12(
-        cls, y: torch.Tensor, uv: torch.Tensor, *, matrix: Matrix = "bt709", full_range: bool = False
-    ) -> Self:
+    def of_nv12(cls, y: torch.Tensor, uv: torch.Tensor, *, matrix: Matrix = "bt709", full_range: bool = False) -> Self:
         """Return the picture of luma uint8 [H, W] and chroma uint8 [H/2, W] or [H/2, W/2, 2]; [N, …] for a batch.
 
         Rows may be padded: pass `buffer[:, :width]` of a buffer with a pitch.
@@ -131,9 +129,7 @@ class DevicePicture:
         pin_memory: bool = False,
     ) -> Self:
         """Return a new picture, or a batch, with whatever was in memory; planes of one picture lie together."""
-        flat = torch.empty(
-            (batch, picture_format.byte_count), dtype=torch.uint8, device=device, pin_memory=pin_memory
-        )
+        flat = torch.empty((batch, picture_format.byte_count), dtype=torch.uint8, device=device, pin_memory=pin_memory)
         return cls.of_bytes(flat, picture_format)
 
     @classmethod
@@ -152,9 +148,7 @@ class DevicePicture:
         return cls.of_i420(luma, parts[:, 0], parts[:, 1], **colors)
 
     @classmethod
-    def _of_planes(
-        cls, layout: Layout, planes: tuple[torch.Tensor, ...], matrix: Matrix, full_range: bool
-    ) -> Self:
+    def _of_planes(cls, layout: Layout, planes: tuple[torch.Tensor, ...], matrix: Matrix, full_range: bool) -> Self:
         if any(plane.dtype != torch.uint8 for plane in planes):
             raise ConfigError(f"device picture: got {[plane.dtype for plane in planes]}; expected uint8 planes.")
         size_wh = (int(planes[0].shape[2]), int(planes[0].shape[1]))

@@ -72,9 +72,7 @@ class Preprocessor:
             scale=self._normalisation.scale, mean=self._normalisation.mean, std=self._normalisation.std
         )
         self._levels = torch.from_numpy(levels).to(dtype).to(self.device)
-        self._matrix = launch.uploaded(
-            tables.matrix_table(frame.matrix, frame.full_range, to_rgb=True), self.device
-        )
+        self._matrix = launch.uploaded(tables.matrix_table(frame.matrix, frame.full_range, to_rgb=True), self.device)
         self._first = _Axes.of(frame.plane_size_wh(0), size_wh, self.device)
         self._other = _Axes.of(frame.plane_size_wh(1), size_wh, self.device)
 
@@ -118,9 +116,7 @@ class Preprocessor:
         layout = self.frame.layout
         words = [
             _word(plane, parts, axes)
-            for plane, parts, axes in zip(
-                (first, second), _PARTS[layout], (self._first, self._other), strict=True
-            )
+            for plane, parts, axes in zip((first, second), _PARTS[layout], (self._first, self._other), strict=True)
         ]
         boxes = (*self._first.halvings, words[0], *self._other.halvings, words[1])
         return (

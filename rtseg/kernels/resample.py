@@ -67,7 +67,9 @@ class Shrinker:
     Sync: one kernel a step on torch's current stream; see Note [Nothing allocated per frame].
     """
 
-    def __init__(self, plane_wh: tuple[int, int], cells_wh: tuple[int, int], batch: int, *, device: torch.device) -> None:
+    def __init__(
+        self, plane_wh: tuple[int, int], cells_wh: tuple[int, int], batch: int, *, device: torch.device
+    ) -> None:
         """Reserve what lies between the steps."""
         self._steps: list[int] = []
         self._between: list[torch.Tensor] = []

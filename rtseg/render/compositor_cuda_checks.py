@@ -7,12 +7,9 @@ meanwhile, which is the reference; the quicker routines that the CPU path may us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from typing import Final
-from unittest import mock
 
 import cv2
 import numpy as np
@@ -23,13 +20,14 @@ from rtseg.kernels.cutout import RgbConverter
 from rtseg.kernels.masks import AlphaBytes, Labels
 from rtseg.kernels.picture import DevicePicture, Layout, PictureFormat
 from rtseg.kernels.preprocess import Normalisation, Preprocessor
-from rtseg.render import compositor_cpu
 from rtseg.render.compositor_cpu import CpuCompositor
 from rtseg.render.compositor_cuda import SNAP, CudaCompositor
 from rtseg.render.effects import parse_effects
 from rtseg.render.hud import HudState
+from rtseg.render.painter import Shot
 from rtseg.render.palette import CITYSCAPES_CLASSES, PERSON_CLASSES, default_palette
-from rtseg.types import Frame, Matrix, Picture, Segmentation, UInt8Array, Yuv420
+from rtseg.render.planes import Canvas, Scratch, resizing
+from rtseg.types import Matrix, Picture, Segmentation, UInt8Array, Yuv420
 
 MEAN: Final = (0.485, 0.456, 0.406)
 STD: Final = (0.229, 0.224, 0.225)
@@ -98,7 +96,11 @@ def checks(
         yield partial(check_labels, logits_wh, mask_wh, device=device)
     yield partial(check_alpha, mask_wh, device=device)
     for effect in EFFECTS:
-        for held in (PictureFormat(odd_wh), PictureFormat(size_wh, "nv12"), PictureFormat(size_wh, "i420", "bt601", True)):
+        for held in (
+            PictureFormat(odd_wh),
+            PictureFormat(size_wh, "nv12"),
+            PictureFormat(size_wh, "i420", "bt601", True),
+        ):
             for is_matte in (False, True):
                 yield partial(check_effects, effect, held, mask_wh, is_matte=is_matte, device=device)
 
@@ -126,9 +128,7 @@ def check_rgb(frame: PictureFormat, *, device: torch.device | str) -> CheckResul
     return CheckResult(f"RGB of {_named(frame)}", worst_difference(host_picture(found), color.to_rgb(picture)), 0)
 
 
-def check_labels(
-    logits_wh: tuple[int, int], mask_wh: tuple[int, int], *, device: torch.device | str
-) -> CheckResult:
+def check_labels(logits_wh: tuple[int, int], mask_wh: tuple[int, int], *, device: torch.device | str) -> CheckResult:
     """Compare labels with torch's, scaled up where needed; the result is how much more the largest logit is."""
     rng = np.random.default_rng(5)
     logits = torch.from_numpy(rng.normal(0, 4, (2, 19, *logits_wh[::-1])).astype(np.float16))
@@ -205,18 +205,15 @@ def composited_on_device(
 
 
 def composited_on_cpu(effects: str, picture: Picture, result: Segmentation) -> Picture:
-    """Return a picture with a stack of effects drawn by the CPU compositor, resized by OpenCV's own routines."""
+    """Return a picture with a stack of effects drawn by the CPU's painters, resized by OpenCV's own routines."""
     stack = parse_effects(effects.split("+"), classes=result.classes)
-    palette = default_palette(result.classes)
-    with exact_resizing(), CpuCompositor(stack, classes=result.classes, palette=palette) as compositor:
-        return compositor.composite(Frame(picture, 0, 0, Fraction(1, 1000), 0), result, hud=_HUD)
-
-
-@contextmanager
-def exact_resizing() -> Iterator[None]:
-    """Hold the CPU compositor to the resizing that is OpenCV's own, in fixed point."""
-    with mock.patch.object(compositor_cpu, "quick_resizing", nullcontext, create=True):
-        yield
+    with CpuCompositor(stack, classes=result.classes, palette=default_palette(result.classes)) as compositor:
+        canvas = Canvas(picture, Scratch())
+        shot = Shot(result, 0.0, _HUD, Scratch())
+        with resizing(quick=False):
+            for painter in compositor._painters:
+                painter.paint(canvas, shot)
+        return canvas.picture()
 
 
 def random_picture(frame: PictureFormat, seed: int) -> Picture:
@@ -230,9 +227,7 @@ def random_picture(frame: PictureFormat, seed: int) -> Picture:
     return color.to_yuv420(rgb, matrix=frame.matrix, full_range=frame.full_range)
 
 
-def random_result(
-    size_wh: tuple[int, int], mask_wh: tuple[int, int], seed: int, *, is_matte: bool
-) -> Segmentation:
+def random_result(size_wh: tuple[int, int], mask_wh: tuple[int, int], seed: int, *, is_matte: bool) -> Segmentation:
     """Return soft blobs as a matte of a person, or as labels of a street, with empty and with full parts."""
     rng = np.random.default_rng(100 + seed)
     soft = cv2.resize(rng.normal(0, 1, (4, 5)).astype(np.float32), mask_wh, interpolation=cv2.INTER_CUBIC)
@@ -243,9 +238,7 @@ def random_result(
     return Segmentation(CITYSCAPES_CLASSES, size_wh, network_labels=labels)
 
 
-def device_pictures(
-    pictures: Sequence[Picture], frame: PictureFormat, device: torch.device | str
-) -> DevicePicture:
+def device_pictures(pictures: Sequence[Picture], frame: PictureFormat, device: torch.device | str) -> DevicePicture:
     """Return host pictures of one format as a batch on a device."""
     flat = np.stack([_bytes_of(picture, frame.layout) for picture in pictures])
     return DevicePicture.of_bytes(torch.from_numpy(flat).to(device), frame)
@@ -281,7 +274,9 @@ def _bytes_of(picture: Picture, layout: Layout) -> UInt8Array:
     return np.concatenate([picture.y.reshape(-1), chroma.reshape(-1)])
 
 
-def _steps(values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def _steps(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float16]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
     """Return float16 as whole numbers whose difference is how many float16 lie between."""
     bits = values.view(np.int16).astype(np.int32)
     return np.where(bits < 0, -32768 - bits, bits)
@@ -291,5 +286,3 @@ def _named(frame: PictureFormat) -> str:
     width, height = frame.size_wh
     colors = f" {frame.matrix} {'full' if frame.full_range else 'limited'}" if frame.is_yuv else ""
     return f"{frame.layout}{colors} {width}x{height}"
-
-

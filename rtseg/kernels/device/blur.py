@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from rtseg.kernels.device.arithmetic import add, rounded
+from rtseg.kernels.device.arithmetic import rounded, total_of
 
 PLANES = tl.constexpr(4)
 
@@ -87,7 +87,7 @@ def across(cells, weights, near, wide, row_sums, out, size, counts, WIDE: tl.con
             share = tl.load(wide[1] + x * counts[1] + tap, mask=inside, other=0.0)
             total += _product(cells, weights, plane, first + tap, inside) * share
         tl.store(out + PLANES * width * height, total, mask=inside)
-        whole = tl.reduce(_product(cells, weights, plane, x, inside), 0, add)
+        whole = total_of(_product(cells, weights, plane, x, inside))
         tl.store(row_sums + (picture * PLANES + plane) * height + row, whole)
 
 
@@ -106,11 +106,13 @@ def _column(rows, table, count, x, y, width, inside):
 def _mean(row_sums, height, cell_count, TILE_H: tl.constexpr):
     """Return the mean of a plane from the sums of its rows."""
     y = tl.arange(0, TILE_H)
-    return tl.reduce(tl.load(row_sums + y, mask=y < height, other=0.0), 0, add) / cell_count
+    return total_of(tl.load(row_sums + y, mask=y < height, other=0.0)) / cell_count
 
 
 @triton.jit
-def _whole_sum(rows, row_sums, near, wide, size, counts, shares, plane, inside, WIDE: tl.constexpr, TILE_H: tl.constexpr):
+def _whole_sum(
+    rows, row_sums, near, wide, size, counts, shares, plane, inside, WIDE: tl.constexpr, TILE_H: tl.constexpr
+):
     """Return near + a little of wide + next to nothing of the mean, of one plane, float32 [w]."""
     width, height = size[0], size[1]
     area = width * height
@@ -125,7 +127,18 @@ def _whole_sum(rows, row_sums, near, wide, size, counts, shares, plane, inside, 
 
 @triton.jit
 def down(
-    cells, rows, row_sums, near, wide, out, size, counts, shares, WIDE: tl.constexpr, TILE: tl.constexpr, TILE_H: tl.constexpr
+    cells,
+    rows,
+    row_sums,
+    near,
+    wide,
+    out,
+    size,
+    counts,
+    shares,
+    WIDE: tl.constexpr,
+    TILE: tl.constexpr,
+    TILE_H: tl.constexpr,
 ):
     """Write the quotient of blurred planes and blurred weight as bytes, uint8 [N, 3, h, w]; one program does one row.
 

@@ -254,9 +254,7 @@ def _draw_whole(
         two = tl.load(frame[1] + at, mask=inside, other=0).to(tl.int32)
         three = tl.load(frame[2] + at, mask=inside, other=0).to(tl.int32)
     here = _map_at(maps, place, size)
-    drawn = _painted(
-        (one, two, three), here, maps, layers, coarse, panels, tables, place, size, inside, PROGRAM, GROUP
-    )
+    drawn = _painted((one, two, three), here, maps, layers, coarse, panels, tables, place, size, inside, PROGRAM, GROUP)
     at = picture * out[3] + place[1] * out[4] + place[0] * out[5]
     tl.store(out[0] + at, drawn[0], mask=inside)
     if not YUV:
@@ -265,9 +263,7 @@ def _draw_whole(
 
 
 @triton.jit
-def _draw_half(
-    frame, out, maps, half_maps, layers, coarse, panels, tables, place, size, PROGRAM: tl.constexpr
-):
+def _draw_half(frame, out, maps, half_maps, layers, coarse, panels, tables, place, size, PROGRAM: tl.constexpr):
     """Draw on a tile of U and V; `size` is theirs."""
     picture = tl.program_id(2).to(tl.int64)
     inside = (place[0] < size[0]) & (place[1] < size[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from rtseg.kernels.device.arithmetic import add, rounded
+from rtseg.kernels.device.arithmetic import rounded, total_of
 
 
 @triton.jit
@@ -51,7 +51,16 @@ def _scaled_places(table, place, inside, stride):
 
 @triton.jit
 def labels(
-    logits, strides, columns, rows, out, size, class_count, LARGER: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr
+    logits,
+    strides,
+    columns,
+    rows,
+    out,
+    size,
+    class_count,
+    LARGER: tl.constexpr,
+    TILE_W: tl.constexpr,
+    TILE_H: tl.constexpr,
 ):
     """Write the index of the largest of the logits [N, K, h, w], bilinearly scaled up; the first one of equals."""
     picture = tl.program_id(2).to(tl.int64)
@@ -86,7 +95,9 @@ def alpha_bytes(alpha, strides, levels, out, size, TILE_W: tl.constexpr, TILE_H:
 
 
 @triton.jit
-def class_maps(mask, tables, out, size, CHANNELS: tl.constexpr, SMOOTH: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr):
+def class_maps(
+    mask, tables, out, size, CHANNELS: tl.constexpr, SMOOTH: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr
+):
     """Write, for every table uint8 [256], what it says of the mask's bytes, uint8 [N, C, h, w].
 
     SMOOTH has a bit for each channel that is smoothed with (1 2 1) / 4 both ways.
@@ -112,7 +123,15 @@ def class_maps(mask, tables, out, size, CHANNELS: tl.constexpr, SMOOTH: tl.const
 
 
 @triton.jit
-def spread_colors(maps, size, SHARE: tl.constexpr, CHANNELS: tl.constexpr, RADIUS: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr):
+def spread_colors(
+    maps,
+    size,
+    SHARE: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    RADIUS: tl.constexpr,
+    TILE_W: tl.constexpr,
+    TILE_H: tl.constexpr,
+):
     """Write the colour of the nearest classes that have one into the three channels behind the four at SHARE.
 
     Channel SHARE says where a class has a colour, the three behind it the amounts of colour; both are averaged over a
@@ -161,9 +180,9 @@ def class_counts(mask, counts, pixel_count, class_count, MATTE: tl.constexpr, TI
     place = tl.program_id(0) * TILE + tl.arange(0, TILE)
     byte = tl.load(mask + picture * pixel_count + place, mask=place < pixel_count, other=0).to(tl.int32)
     if MATTE:
-        tl.atomic_add(counts + picture * class_count + 1, tl.reduce(byte, 0, add).to(tl.int64))
+        tl.atomic_add(counts + picture * class_count + 1, total_of(byte).to(tl.int64))
     else:
         byte = tl.where(place < pixel_count, byte, -1)
         for index in range(class_count):
-            found = tl.reduce((byte == index).to(tl.int32), 0, add)
+            found = total_of((byte == index).to(tl.int32))
             tl.atomic_add(counts + picture * class_count + index, found.to(tl.int64))

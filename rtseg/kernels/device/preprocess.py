@@ -66,7 +66,15 @@ def _box(corner, row_stride, inside, PARTS: tl.constexpr, FX: tl.constexpr, FY: 
 
 @triton.jit
 def _linear(
-    plane, row_stride, columns, rows, inside, PARTS: tl.constexpr, FX: tl.constexpr, FY: tl.constexpr, WORD: tl.constexpr
+    plane,
+    row_stride,
+    columns,
+    rows,
+    inside,
+    PARTS: tl.constexpr,
+    FX: tl.constexpr,
+    FY: tl.constexpr,
+    WORD: tl.constexpr,
 ):
     """Return PARTS interleaved planes, halved and resized bilinearly, three int32 [h, w]."""
     upper, lower = plane + rows[0] * FY * row_stride, plane + rows[1] * FY * row_stride
@@ -83,7 +91,15 @@ def _linear(
 
 @triton.jit
 def _area(
-    plane, row_stride, columns, rows, inside, PARTS: tl.constexpr, FX: tl.constexpr, FY: tl.constexpr, WORD: tl.constexpr
+    plane,
+    row_stride,
+    columns,
+    rows,
+    inside,
+    PARTS: tl.constexpr,
+    FX: tl.constexpr,
+    FY: tl.constexpr,
+    WORD: tl.constexpr,
 ):
     """Return PARTS interleaved planes, halved and averaged by area; `columns` and `rows` are first index and table."""
     zero = tl.full(inside.shape, 0.0, tl.float32)

@@ -73,7 +73,9 @@ def _linear(plane, strides, table, x, y, size, inside):
 
 
 @triton.jit
-def resized(plane, strides, out, out_strides, table, size, AREA: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr):
+def resized(
+    plane, strides, out, out_strides, table, size, AREA: tl.constexpr, TILE_W: tl.constexpr, TILE_H: tl.constexpr
+):
     """Write planes at another size, bilinear or by area. Strides: picture, row, pixel."""
     picture = tl.program_id(2).to(tl.int64)
     x = (tl.program_id(0) * TILE_W + tl.arange(0, TILE_W))[None, :]

@@ -1,0 +1,178 @@
+"""What a call does besides launching: nothing is allocated, copied or waited for, whatever the tensors hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.kernels.interpreter import kernel_device
+
+pytestmark = pytest.mark.needs_torch
+DEVICE = kernel_device()
+
+import torch  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+from rtseg.kernels import device as device_room  # noqa: E402
+from rtseg.kernels.device import blur, composite, cutout, masks, preprocess, resample  # noqa: E402
+from rtseg.kernels.picture import DevicePicture, PictureFormat  # noqa: E402
+from rtseg.kernels.preprocess import Preprocessor  # noqa: E402
+from rtseg.render.compositor_cuda import CudaCompositor  # noqa: E402
+from rtseg.render.effects import parse_effects  # noqa: E402
+from rtseg.render.palette import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE  # noqa: E402
+
+FRAME = PictureFormat((48, 32), "nv12")
+MASK_WH = (20, 14)
+VIEWS = {"select", "slice", "view", "_unsafe_view", "unsqueeze", "alias", "as_strided", "detach"}
+KERNELS = {
+    blur: ("across", "down", "cell_weights", "power_weights"),
+    composite: ("composite",),
+    cutout: ("rgb_of_planes", "cut_out"),
+    masks: ("labels", "alpha_bytes", "class_maps", "spread_colors", "class_counts"),
+    preprocess: ("network_input",),
+    resample: ("halved", "resized"),
+}
+
+
+class Operations(TorchDispatchMode):
+    """Notes every operation of torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function._schema.name.removeprefix("aten::"))
+        return function(*args, **(kwargs or {}))
+
+
+class Recorder:
+    """Stands for a kernel and notes its launches."""
+
+    def __init__(self, name, launches):
+        self.name, self.launches = name, launches
+
+    def __getitem__(self, grid):
+        return lambda *args, **options: self.launches.append((self.name, grid))
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    noted = []
+    for module, names in KERNELS.items():
+        for name in names:
+            monkeypatch.setattr(module, name, Recorder(name, noted))
+    return noted
+
+
+def frame_work(effects):
+    """One frame's work: network input, then labels, maps and effects."""
+    prepare = Preprocessor(FRAME, MASK_WH, device=DEVICE)
+    compositor = CudaCompositor(
+        parse_effects(effects.split("+"), classes=CITYSCAPES_CLASSES),
+        classes=CITYSCAPES_CLASSES,
+        palette=CITYSCAPES_PALETTE,
+        frame=FRAME,
+        mask_wh=MASK_WH,
+        is_matte=False,
+        device=DEVICE,
+    )
+    slot, found = compositor.new_slot(), prepare.empty_input()
+    frame, out = DevicePicture.empty(FRAME, device=DEVICE), DevicePicture.empty(compositor.out_format, device=DEVICE)
+    logits = torch.zeros((1, 19, MASK_WH[1], MASK_WH[0]), device=DEVICE)
+
+    def work():
+        prepare(frame, found)
+        slot.composite(frame, logits, out)
+
+    return work, logits, out
+
+
+@pytest.mark.parametrize("effects", ["driving", "outline", "tint+blur", "cutout:classes=car"])
+def test_a_call_only_launches_and_always_the_same(launches, effects):
+    work, logits, _ = frame_work(effects)
+    work()  # the first call makes the tables of this size of logits
+    runs = []
+    for value in (0.0, 5.0):
+        logits[:, 4] = value
+        launches.clear()
+        with Operations() as operations:
+            work()
+        assert set(operations.names) - VIEWS <= {"zero_"}, operations.names
+        runs.append(list(launches))
+    assert runs[0] == runs[1]
+    assert {name for name, _ in runs[0]} >= {"network_input", "labels", "class_maps"}
+
+
+def test_an_allocation_would_be_seen(launches):
+    with Operations() as operations:
+        torch.empty(3)
+        torch.zeros(3).item()
+    assert set(operations.names) - VIEWS > {"zero_"}
+
+
+def test_every_kernel_that_is_launched_is_watched():
+    named = {name for names in KERNELS.values() for name in names}
+    folder = os.path.dirname(os.path.dirname(device_room.__file__))
+    texts = [open(os.path.join(folder, name)).read() for name in os.listdir(folder) if name.endswith(".py")]
+    launched = {part.split("[")[0] for text in texts for part in text.split("device_code.")[1:] if "[" in part[:24]}
+    assert launched == named
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("effects", ["driving", "tint+blur", "cutout:classes=car"])
+def test_on_a_gpu_memory_stays_flat_and_a_graph_follows_its_inputs(effects):
+    work, logits, out = frame_work(effects)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        work()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        work()
+    before = torch.cuda.memory_stats()["allocation.all.allocated"]
+    seen = []
+    for index in (0, 13):
+        logits.zero_()
+        logits[:, index] = 5
+        graph.replay()
+        torch.cuda.synchronize()
+        seen.append([plane.float().mean().item() for plane in out.planes])
+    graph.replay()
+    torch.cuda.synchronize()
+    assert seen[0] != seen[1]
+    work()
+    torch.cuda.synchronize()
+    counted = torch.cuda.memory_stats()["allocation.all.allocated"]
+    work()
+    torch.cuda.synchronize()
+    assert torch.cuda.memory_stats()["allocation.all.allocated"] == counted >= before
+
+
+COMPILING = """
+import sys
+import triton
+from tests.kernels.ahead_of_time import compiled_for_sm_90
+with compiled_for_sm_90() as compiled:
+    import torch
+    from rtseg.kernels.picture import DevicePicture, PictureFormat
+    from rtseg.kernels.preprocess import Preprocessor
+    frame = PictureFormat((1280, 720), "nv12")
+    held = DevicePicture.empty(frame, device="cpu")
+    kernel = Preprocessor(frame, (640, 320), device="cpu")
+    kernel(held, kernel.empty_input())
+print(sorted(compiled))
+"""
+
+
+@pytest.mark.slow
+def test_the_preprocess_compiles_to_machine_code_for_hopper_without_a_gpu(tmp_path):
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.getcwd()}
+    environment.pop("TRITON_INTERPRET", None)
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILING], env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert "network_input" in done.stdout, done.stderr[-2000:]
