@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Failure = Literal["memory", "lost", "driver", "other"]
 
 _PHRASES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
-    ("memory", ("out of memory", "outofmemory", "failed_allocation", "insufficient gpu memory", "cudaerrormemoryallocation")),
+    ("memory", ("out of memory", "outofmemory", "failed_allocation", "insufficient gpu memory")),
     (
         "driver",
         (

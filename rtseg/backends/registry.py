@@ -117,7 +117,7 @@ def _status(name: str) -> BackendStatus:
     try:
         return BackendStatus(name, True, _backend_class(name).probe())
     except BackendUnavailable as error:
-        detail, _, remedy = str(error).partition(" Run: ")
+        detail, _, remedy = str(error).removeprefix(f"backend {name}: ").partition(" Run: ")
         return BackendStatus(name, False, detail, remedy.rstrip("."))
 
 

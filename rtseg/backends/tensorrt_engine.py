@@ -61,6 +61,7 @@ class TensorRTEngine(DeviceEngine):
         self.network, self.info, self.device, self.form = network, info, runtime.device, manifest.form
         self._runtime, self._flavour, self._cached = runtime, flavour, cached
         self._name = f"engine {manifest.key.digest[:12]} of {manifest.key.model}"
+        runtime.synchronize()  # TensorRT and its kept kernels want a CUDA context to be there
         self._loader, self._engine = self._deserialize(cached.read_plan())
         self._hold((*manifest.inputs, *manifest.outputs))
         (self._source,) = manifest.inputs
@@ -76,7 +77,11 @@ class TensorRTEngine(DeviceEngine):
         """Return TensorRT's runtime, which has to live as long as its engine, and the engine."""
         trt = self._flavour.module
         with log_of(self._flavour).recording() as said:
-            loader = trt.Runtime(log_of(self._flavour).logger)
+            try:
+                loader = trt.Runtime(log_of(self._flavour).logger)
+            except (TypeError, RuntimeError) as error:  # TypeError: its bindings got nothing, and have logged why
+                words = Log.telling(said) if said else str(error)
+                raise self._refused(words, needed_bytes=None, doing="start") from error
             self._check_validity(loader, plan)
             engine = loader.deserialize_cuda_engine(plan)
         if engine is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Final
 
-from rtseg.backends.registry import backend_report
-from rtseg.errors import RtsegError
+from rtseg.backends.device_facts import gpu_facts
+from rtseg.backends.registry import backend_report, create_backend
+from rtseg.errors import BackendUnavailable, RtsegError
 from rtseg.models.bundle import list_bundles, load_bundle
 from rtseg.sinks.display import display_available
 from rtseg.sources.v4l2 import list_devices
@@ -18,7 +20,15 @@ from rtseg.stats import machine_facts, package_version
 PACKAGES: Final = {"numpy": "numpy", "opencv-python": "cv2", "av": "av", "openvino": "openvino"}
 """What rtseg cannot do without: distribution and module."""
 
-EXTRAS: Final = {"torch": "train", "onnx": "train", "safetensors": "train", "nncf": "train", "triton": "cuda"}
+EXTRAS: Final = {
+    "torch": "cuda",
+    "triton": "cuda",
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx-cu13": "tensorrt-rtx",
+    "onnx": "train",
+    "safetensors": "train",
+    "nncf": "train",
+}
 """What an extra brings: distribution and extra."""
 
 
@@ -50,11 +60,12 @@ def checkup_text(*, as_json: bool) -> tuple[str, bool]:
 
 def _line(finding: Finding) -> str:
     remedy = f"\n{'':24}-> {finding.remedy}" if finding.remedy else ""
-    return f"{finding.state:<8} {finding.group:<8} {finding.name:<14} {finding.detail}{remedy}"
+    return f"{finding.state:<8} {finding.group:<8} {finding.name:<17} {finding.detail}{remedy}"
 
 
 def _findings() -> Iterator[Finding]:
     yield from _packages()
+    yield _gpu()
     yield from _backends()
     yield from _models()
     yield from _extras()
@@ -76,9 +87,18 @@ def _packages() -> Iterator[Finding]:
         yield Finding("package", distribution, "ok", version or "installed")
 
 
+def _gpu() -> Finding:
+    facts = gpu_facts()
+    if facts is None:
+        return Finding("device", "gpu", "off", "no NVIDIA GPU with a driver")
+    return Finding("device", "gpu", "ok", f"{facts}, compute capability {facts.device.compute_capability}")
+
+
 def _backends() -> Iterator[Finding]:
     for status in backend_report():
         yield Finding("backend", status.name, "ok" if status.works else "off", status.detail, status.remedy)
+    with suppress(BackendUnavailable):  # then every line above says why
+        yield Finding("backend", "auto", "ok", create_backend()[1][-1])
 
 
 def _models() -> Iterator[Finding]:

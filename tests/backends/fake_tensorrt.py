@@ -173,7 +173,7 @@ class FakeTensorRT(SimpleNamespace):
     """The module; `name` says which flavour."""
 
     def __init__(self, name: str, runtime: LateRuntime) -> None:
-        super().__init__(name=name, runtime=runtime, capturable=True, refuse_to_run=False, no_context="")
+        super().__init__(name=name, runtime=runtime, capturable=True, refuse_to_run=False, no_context="", no_runtime="")
         self.executions = self.compiled = self.diagnostics = 0
         self.logger = None
         self.ILogger, self.EngineValidity = ILogger, EngineValidity
@@ -188,6 +188,10 @@ class FakeTensorRT(SimpleNamespace):
         return self is other
 
     def Runtime(self, logger):
+        if self.no_runtime:
+            self.logger = logger
+            self.say(self.no_runtime)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         return (TellingRuntime if self.name == "tensorrt_rtx" else Runtime)(self, logger)
 
     def say(self, words: str) -> None:

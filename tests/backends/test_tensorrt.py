@@ -281,6 +281,13 @@ def test_a_plan_that_does_not_suit_this_machine_is_refused_with_the_reason(
         machine.loaded(network)
 
 
+def test_a_driver_that_tensorrt_cannot_start_on_is_told_as_that(machine, network):
+    machine.build(network)
+    machine.trt.no_runtime = "CUDA initialization failure with error: 35. Please check your CUDA installation"
+    with pytest.raises(BackendUnavailable, match=r"error: 35.*expected a driver that tensorrt_rtx 1\.7 runs on"):
+        machine.loaded(network)
+
+
 def test_an_engine_with_other_tensors_than_its_manifest_says_is_refused(machine, network):
     tensors = (PLANES, TensorFacts("logits", "logits", "float16", (1, 5, 16, 32), "NCHW"))
     machine.build(network, plan=plan_of(tensors, network, "planes"))
@@ -386,3 +393,37 @@ def test_auto_lets_the_supply_prove_but_not_build(machine, network, monkeypatch)
     machine.build(network, proved=False)
     made(may_build=False).load(EngineRequest(network))
     assert supply.asked == [("prove", "planes")]
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.needs_tensorrt
+@pytest.mark.parametrize("name", ["street", "person"])
+def test_on_a_gpu_a_real_engine_is_built_proved_and_agrees(name, tmp_path):
+    pytest.importorskip("onnx", reason="building needs the extra `train`")
+    from rtseg.backends.openvino import OpenVINOBackend
+    from rtseg.builder.engine_supply import CacheSupply
+    from rtseg.models.bundle import load_bundle
+
+    try:
+        TensorRTBackend.probe()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+    cache, network = EngineCache(tmp_path / "engines"), load_bundle(name).network
+    width, height = network.size_wh
+    rng = np.random.default_rng(1)
+    pictures = [
+        rng.integers(0, 256, (height // 16, width // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(9)
+    ]
+    with TensorRTBackend(CacheSupply(cache), cache=cache) as ours, OpenVINOBackend() as reference:
+        info = ours.load(EngineRequest(network, "fp16"))
+        reference.load(EngineRequest(network, "fp32", "latency"))
+        assert (info.in_flight, info.settings["cuda_graph"]) == (3, "on")
+        for start in (0, 3, 6):
+            pending = [ours.submit(one) for one in pictures[start : start + 3]]
+            for one, picture in zip(pending, pictures[start : start + 3], strict=True):
+                found, expected = one.result(), reference.infer(picture)
+                if network.is_matte:
+                    assert np.abs(found.alpha.astype(int) - expected.alpha).mean() < 255 * 0.01
+                else:
+                    assert (found.labels == expected.labels).mean() >= 0.98  # noise is harder than any street
+    assert cache.entries()[0].manifest.state_on(tensorrt_backend.current_device()) == "proved"

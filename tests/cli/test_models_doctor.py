@@ -42,6 +42,26 @@ def test_doctor_says_what_works_and_what_mends_the_rest(capsys):
     assert "Everything needed is here." in shown
 
 
+def test_doctor_shows_every_backend_what_is_missing_and_what_auto_would_take(capsys, monkeypatch):
+    from rtseg.backends import device_facts
+    from rtseg.cuda_device import CudaDevice
+
+    monkeypatch.setattr(device_facts, "gpu_facts", lambda: None)
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "off      backend  tensorrt          got no NVIDIA GPU with a driver" in shown
+    assert "ok       backend  auto              openvino, the first of tensorrt, torch, openvino that works here." in shown
+    assert "planned" not in shown
+
+    facts = device_facts.GpuFacts(CudaDevice("NVIDIA Fake", "8.9", "580.95"), (13, 0), 2**34)
+    monkeypatch.setattr(device_facts, "gpu_facts", lambda: facts)
+    monkeypatch.setattr("rtseg.backends.torch.gpu_facts", lambda: facts)
+    for module in ("rtseg.backends.device_facts", "rtseg.backends.torch"):
+        monkeypatch.setattr(f"{module}.torch_build", lambda: None)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out.count("-> pip install 'rtseg[cuda]'") >= 2  # for tensorrt and for torch
+
+
 def test_doctor_names_the_command_for_a_missing_package(capsys, monkeypatch):
     from rtseg.cli import checkup
 
