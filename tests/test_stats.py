@@ -88,3 +88,35 @@ def test_merged_runs_say_at_the_top_only_what_holds_for_all():
     assert "input" not in report
     assert report["interrupted"] is True
     assert [source["input"]["width"] for source in report["sources"]] == [640, 320]
+
+
+def test_a_lap_holds_what_came_since_the_last_one_and_the_run_goes_on():
+    stats = Stats(source_id="a")
+    for duration_ns in (5_000_000, 1_000_000):
+        stats.frames.decoded += 1
+        stats.frames.dropped["newer_frame"] += duration_ns == 5_000_000
+        stats.latency.add(duration_ns)
+        stats.stage("infer").add(duration_ns, busy_ns=duration_ns // 2)
+        lap = stats.lap()
+        assert lap.frames.decoded == 1
+        assert lap.latency.max_ns == lap.stages["infer"].durations.max_ns == duration_ns
+        assert lap.stages["infer"].busy_ns == duration_ns // 2
+    assert lap.frames.dropped.total() == 0
+    assert stats.frames.decoded == 2
+    assert stats.stage("infer").busy_ns == 3_000_000
+    assert stats.lap().stages["infer"].durations.count == 0
+
+
+def test_bins_hold_every_duration_between_their_edges():
+    histogram = DurationHistogram()
+    samples_ms = np.random.default_rng(5).lognormal(2.5, 0.6, 2000)
+    for value in samples_ms:
+        histogram.add(int(value * 1e6))
+    edges, counts = histogram.bins_ms(40)
+    expected, _ = np.histogram(samples_ms, edges)
+    assert len(counts) <= 40
+    assert sum(counts) == 2000
+    assert np.abs(expected - counts).max() <= 3
+    assert histogram.mean_ms == pytest.approx(samples_ms.mean(), rel=1e-6)
+    assert DurationHistogram().bins_ms() == ([], [])
+    assert DurationHistogram().mean_ms == 0
