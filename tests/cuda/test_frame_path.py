@@ -1,0 +1,268 @@
+"""The device path end to end on tensors: on a GPU where there is one, else on the CPU with interpreted kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.kernels.interpreter import kernel_device
+
+pytestmark = pytest.mark.needs_torch
+torch = pytest.importorskip("torch")
+KIND = kernel_device()
+with pytest.MonkeyPatch.context() as patch:
+    if KIND == "cpu":  # read when the kernels are defined, which is at their first import
+        patch.setenv("TRITON_INTERPRET", "1")
+    from rtseg.cuda.frame_path import compositor_for, fill, format_of, host_picture, open_path
+
+from rtseg.cuda.memory import allocations  # noqa: E402
+from rtseg.cuda.streams import DeviceEvent, DeviceStream  # noqa: E402
+from rtseg.cuda.support import check_effects  # noqa: E402
+from rtseg.device_picture import DeviceYuv420  # noqa: E402
+from rtseg.errors import ConfigError, EngineError, InferenceError  # noqa: E402
+from rtseg.pipeline.channel import Channel  # noqa: E402
+from rtseg.pipeline.device import DeviceRun, DeviceStage, engine_choice, scheduler_for  # noqa: E402
+from rtseg.pipeline.stage import Place  # noqa: E402
+from rtseg.preprocess import to_network  # noqa: E402
+from rtseg.render.compositor_cpu import CpuCompositor  # noqa: E402
+from rtseg.render.effects import Driving, Tint, parse_effects  # noqa: E402
+from rtseg.render.hud import HudState  # noqa: E402
+from rtseg.stats import Stats  # noqa: E402
+from rtseg.types import Yuv420  # noqa: E402
+from tests.cuda.parts import CLASSES, NETWORK_WH, PALETTE, TinySegmenter, rgb_frame, runtime_of, yuv_frame  # noqa: E402
+
+
+def planes_of(picture):
+    return [picture.y, picture.u, picture.v] if isinstance(picture, Yuv420) else [picture]
+
+
+def run_stage(frames, effects, *, segmenter=None, policy="every", stays=False, switch=None):
+    """What comes out of the stage for frames that are all there from the start."""
+    segmenter = segmenter or TinySegmenter(KIND)
+    using = [(segmenter, tuple(effects))]
+    decoded: Channel = Channel(len(frames))
+    for frame in frames:
+        decoded.put(frame)
+    decoded.finish()
+    came, stats = [], Stats()
+
+    def deliver(done):
+        came.append(done)
+        if switch is not None and len(came) == 1:
+            using[0] = switch
+
+    run = DeviceRun(decoded, deliver, lambda: using[0], lambda: HudState(30.0, 5.0, 0), lambda: stays)
+    stage = DeviceStage(run, policy=policy, stats=stats)
+    try:
+        stage.run(Place("infer"))
+    except InferenceError as error:
+        return came, stats, error
+    return came, stats, None
+
+
+@pytest.mark.parametrize("make", [rgb_frame, yuv_frame], ids=["rgb", "i420"])
+def test_frames_come_out_in_order_as_the_cpu_would_segment_and_draw_them(make):
+    frames = [make(index) for index in range(5)]
+    came, stats, error = run_stage(frames, [Tint()])
+    assert error is None
+    assert [done.frame for done in came] == frames
+    with CpuCompositor([Tint()], classes=CLASSES, palette=PALETTE) as cpu:
+        for done in came:
+            small = to_network(done.frame.picture, NETWORK_WH).rgb
+            np.testing.assert_array_equal(done.result.network_labels, small.argmax(2))
+            expected = cpu.composite(done.frame, done.result)
+            for found, wanted in zip(planes_of(done.shown.picture), planes_of(expected), strict=True):
+                np.testing.assert_array_equal(found, wanted)
+    assert stats.frames.processed == 5
+    assert {"copy in", "infer", "copy out"} <= set(stats.stages)
+
+
+def test_without_effects_the_frame_itself_is_shown_and_only_the_mask_comes_back():
+    frames = [yuv_frame(index) for index in range(3)]
+    came, _, _ = run_stage(frames, [])
+    assert [done.shown for done in came] == frames
+    assert all(done.result.network_labels.shape == NETWORK_WH[::-1] for done in came)
+
+
+def surface(frame):
+    """The frame as a decoder's surface on the device: NV12 with padded rows."""
+    picture = frame.picture
+    height, width = picture.y.shape
+    luma = torch.zeros((height, width + 16), dtype=torch.uint8, device=KIND)
+    chroma = torch.zeros((height // 2, width // 2 + 8, 2), dtype=torch.uint8, device=KIND)
+    luma[:, :width] = torch.from_numpy(picture.y).to(KIND)
+    chroma[:, : width // 2] = torch.from_numpy(np.stack([picture.u, picture.v], axis=2)).to(KIND)
+    planes = (luma[:, :width], chroma[:, : width // 2])
+
+    def download():
+        raise AssertionError("a surface was brought to the host")
+
+    on_device = DeviceYuv420(planes, size_wh=(width, height), matrix="bt709", full_range=False, download=download)
+    return frame.with_picture(on_device)
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["to the host", "stays"])
+def test_a_decoders_surfaces_are_drawn_on_without_coming_to_the_host(stays):
+    frames = [yuv_frame(index) for index in range(3)]
+    expected, _, _ = run_stage(frames, [Tint()])
+    came, _, error = run_stage([surface(frame) for frame in frames], [Tint()], stays=stays)
+    assert error is None
+    for found, wanted in zip(came, expected, strict=True):
+        assert isinstance(found.shown.picture, DeviceYuv420) == stays
+        for plane, other in zip(planes_of(found.shown.picture), planes_of(wanted.shown.picture), strict=True):
+            np.testing.assert_array_equal(plane, other)
+
+
+def test_legend_and_hud_are_drawn_from_what_earlier_frames_had():
+    effects = [Driving(outlines=False)]
+    frames = [yuv_frame(index, (320, 192)) for index in range(6)]
+    plain, _, _ = run_stage(frames, [Driving(outlines=False, legend=False, hud=False)])
+    came, _, error = run_stage(frames, effects)
+    assert error is None
+    assert (came[0].shown.picture.y != plain[0].shown.picture.y).any()  # the HUD
+    with_legend = (came[5].shown.picture.y != plain[5].shown.picture.y).sum()
+    assert with_legend > (came[0].shown.picture.y != plain[0].shown.picture.y).sum()
+
+
+def test_frames_of_another_format_get_slots_of_their_own_and_nothing_is_lost():
+    frames = [rgb_frame(0), rgb_frame(1), yuv_frame(2), rgb_frame(3, (64, 48))]
+    came, _, error = run_stage(frames, [Tint()])
+    assert error is None
+    assert [done.frame.frame_index for done in came] == [0, 1, 2, 3]
+    assert [done.shown.size_wh for done in came] == [frame.size_wh for frame in frames]
+
+
+def test_model_and_effects_can_be_switched_while_running():
+    frames = [rgb_frame(index) for index in range(12)]
+    other = TinySegmenter(KIND)
+    came, _, error = run_stage(frames, [Tint()], switch=(other, ()))
+    assert error is None
+    assert [done.frame.frame_index for done in came] == list(range(12))
+    assert other.engine.runs > 0
+    assert came[0].shown is not came[0].frame
+    assert came[-1].shown is came[-1].frame
+
+
+def test_a_failure_that_passes_is_tried_again_and_said():
+    segmenter = TinySegmenter(KIND)
+    if KIND == "cuda":
+        pytest.skip("a recorded graph does not ask the engine again")
+    segmenter.engine.fail_at = (4 + 3,)  # four slots are warmed up first
+    came, stats, error = run_stage([rgb_frame(index) for index in range(8)], [Tint()], segmenter=segmenter)
+    assert error is None
+    assert [done.frame.frame_index for done in came] == list(range(8))
+    assert stats.notes == ["device slots: 1 failed try was repeated"]
+
+
+def test_a_failure_that_stays_is_raised_and_the_others_are_delivered():
+    if KIND == "cuda":
+        pytest.skip("a recorded graph does not ask the engine again")
+    segmenter = TinySegmenter(KIND, fail_at=tuple(range(7, 1000)))
+    came, _, error = run_stage([rgb_frame(index) for index in range(8)], [Tint()], segmenter=segmenter)
+    assert "planted failure" in str(error)
+    assert [done.frame.frame_index for done in came] == [0, 1]
+
+
+def test_live_frames_are_few_on_the_way_and_counted_when_given_up():
+    frames = [rgb_frame(index) for index in range(9)]
+    came, stats, error = run_stage(frames, [Tint()], policy="freshest")
+    assert error is None
+    indices = [done.frame.frame_index for done in came]
+    assert indices == sorted(indices)
+    assert indices[-1] == 8
+    assert len(came) + stats.frames.dropped["newer_frame"] == 9
+
+
+@pytest.mark.parametrize(
+    ("refusal", "says"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "at least 2.0 GiB"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 512.00 MiB."), "at least 512.0 MiB"),
+    ],
+)
+def test_too_little_memory_says_what_was_needed(refusal, says):
+    with pytest.raises(EngineError, match=says):
+        open_path(TinySegmenter(KIND, refuse_contexts=refusal), [Tint()], rgb_frame(0))
+
+
+def test_why_frames_do_not_stay_on_the_device():
+    segmenter = TinySegmenter(KIND)
+    assert engine_choice(segmenter, [Tint()], segmenter.engine).taken
+    late = parse_effects(["cutout", "tint"], classes=(*CLASSES, "person"))
+    segmenter.classes, segmenter.palette = (*CLASSES, "person"), (*PALETTE, (1, 2, 3))
+    choice = engine_choice(segmenter, late, segmenter.engine)
+    assert not choice.taken
+    assert "after cutout" in choice.reason
+    segmenter.host_work = "temporal smoothing on the CPU (--no-smoothing)"
+    assert engine_choice(segmenter, [], segmenter.engine) == (False, f"host: {segmenter.host_work}")
+
+
+def test_effects_are_planned_without_a_frame():
+    check_effects([Tint()], CLASSES, PALETTE, is_matte=False)
+    with pytest.raises(ConfigError, match="after cutout"):
+        check_effects(parse_effects(["cutout:classes=red", "tint"], classes=CLASSES), CLASSES, PALETTE, is_matte=False)
+
+
+@pytest.mark.parametrize("make", [rgb_frame, yuv_frame])
+def test_a_picture_survives_being_laid_flat(make):
+    picture = make(3).picture
+    held = format_of(picture)
+    flat = np.zeros((1, held.byte_count), np.uint8)
+    fill(flat, picture)
+    for found, wanted in zip(planes_of(host_picture(flat, held)), planes_of(picture), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_pictures_with_alpha_are_refused_with_a_remedy():
+    with pytest.raises(ConfigError, match="4 channels"):
+        format_of(np.zeros((4, 4, 4), np.uint8))
+
+
+def test_streams_copy_wait_and_tell_the_time():
+    runtime = runtime_of(KIND)
+    first, second = DeviceStream(runtime), DeviceStream(runtime)
+    source, target, third = (torch.full((4,), value, device=KIND) for value in (7, 0, 0))
+    started, copied = DeviceEvent(runtime), DeviceEvent(runtime)
+    first.record(started)
+    first.copy(target, source)
+    first.record(copied)
+    second.wait(copied)
+    second.copy(third, target)
+    second.synchronize()
+    copied.wait()
+    assert copied.done()
+    assert third.tolist() == [7] * 4
+    assert copied.elapsed_ns(started) >= 0
+
+
+@pytest.mark.needs_cuda
+def test_nothing_is_allocated_while_frames_run():
+    segmenter = TinySegmenter("cuda")
+    frames = [yuv_frame(index, (640, 360)) for index in range(8)]
+    path = open_path(segmenter, [Driving()], frames[0])
+    assert path.recorded
+    scheduler = scheduler_for(path, lambda: HudState(30.0, 5.0, 0))
+
+    def go(count):
+        for index in range(count):
+            while scheduler.in_flight and not scheduler.has_room:
+                scheduler.collect()
+            scheduler.submit(frames[index % 8])
+        while scheduler.in_flight:
+            scheduler.collect()
+
+    go(20)
+    before = allocations(segmenter.engine.device)
+    go(500)
+    assert allocations(segmenter.engine.device) == before
+    extra = torch.zeros(1 << 20, device="cuda")  # control: the counters do see an allocation
+    assert allocations(segmenter.engine.device) != before
+    del extra
+    path.close()
+
+
+def test_the_compositor_knows_the_engines_mask():
+    segmenter = TinySegmenter(KIND)
+    with compositor_for(segmenter, [Tint()], format_of(rgb_frame(0).picture), segmenter.engine) as compositor:
+        assert compositor.mask_wh == NETWORK_WH
+        assert not compositor.is_matte
