@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 
 import pytest
 
@@ -10,7 +12,7 @@ import pytest
 def kernel_device() -> str:
     """Return "cuda", or "cpu" with the kernels defined for the interpreter; skips where neither can be.
 
-    The choice is made when `rtseg.kernels` is first imported, and only then is the environment touched.
+    The choice is made where a module with kernels is first imported; the environment is touched for that only.
     """
     torch = pytest.importorskip("torch")
     pytest.importorskip("triton")
@@ -19,13 +21,15 @@ def kernel_device() -> str:
     before = os.environ.get("TRITON_INTERPRET")
     os.environ["TRITON_INTERPRET"] = "1"
     try:
-        from rtseg.kernels import launch
+        import rtseg.kernels
+
+        names = [module.name for module in pkgutil.walk_packages(rtseg.kernels.__path__, "rtseg.kernels.")]
+        modules = {name: importlib.import_module(name) for name in names}
     finally:
         if before is None:
             del os.environ["TRITON_INTERPRET"]
         else:
             os.environ["TRITON_INTERPRET"] = before
-    if not launch.INTERPRETED:
+    if not modules["rtseg.kernels.launch"].INTERPRETED:
         pytest.skip("the kernels were imported for a GPU already", allow_module_level=True)
-    torch.set_num_threads(1)
     return "cpu"
