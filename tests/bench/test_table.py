@@ -14,7 +14,8 @@ def result(*, fps=50.0, spread=0.02, **more):
         "source": {"name": "road.mp4"}, "sink": "null", "policy": "every", "pace_hz": None, "sources": 1, "repeats": 3,
         "fps": fps, "bare_fps": 60.0, "efficiency": fps / 60, "limit_fps": 58.0, "limit_share": fps / 58,
         "work_share": 0.9, "core_ms": 38.0, "cpu_cores": 1.9, "others_cores": 0.01,
-        "spread": {"fps": spread, "core_ms": spread}, "latency_ms": durations, "frame_age_ms": durations, "drops": {"newer_frame": 3}, "faults": [],
+        "spread": {"fps": spread, "core_ms": spread}, "latency_ms": durations, "frame_age_ms": durations,
+        "drops": {"newer_frame": 3}, "faults": [],
         "reasons": ["r."], "notes": [], "warm_up": {"frames": 9, "seconds": 1.0, "steady": True}, "capacity": None,
         "glass_ms": None, "error": None,
     }  # fmt: skip
