@@ -18,6 +18,7 @@ from rtseg.kernels.picture import DevicePicture, PictureFormat
 from rtseg.kernels.resample import Resizer, Shrinker
 
 _FLAT_TILE: Final[int] = 1024
+_INTERPRETED_ROWS: Final[int] = 64
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,12 @@ class MaskedBlur:
     def __call__(self, cells: torch.Tensor, weights: torch.Tensor, out: torch.Tensor) -> None:
         """Fill uint8 [N, 3, h, w] from planes uint8 [N, 3, h, w] and weights float32 [N, h, w], all contiguous."""
         width, height = self._spec.cells_wh
-        tile = int(triton.next_power_of_2(width))
         spec = self._spec
         shares = (spec.wide_share, spec.mean_share) if self._kinds == 2 else (spec.least, 0.0)
-        device_code.across[(height, 4 * self._batch)](
+        all_rows = int(triton.next_power_of_2(height))
+        rows = min(all_rows, _INTERPRETED_ROWS if launch.INTERPRETED else 1)
+        tile: dict[str, Any] = {"ROWS": rows, "TILE": int(triton.next_power_of_2(width)), **launch.OPTIONS}
+        device_code.across[(-(-height // rows), 4 * self._batch)](
             cells,
             weights,
             self._tables[0],
@@ -74,10 +77,9 @@ class MaskedBlur:
             (width, height),
             self._counts[:2],
             WIDE=self._kinds,
-            TILE=tile,
-            **launch.OPTIONS,
+            **tile,
         )
-        device_code.down[(height, self._batch)](
+        device_code.down[(-(-height // rows), self._batch)](
             cells,
             self._rows,
             self._row_sums,
@@ -88,9 +90,8 @@ class MaskedBlur:
             self._counts,
             shares,
             WIDE=self._kinds,
-            TILE=tile,
-            TILE_H=int(triton.next_power_of_2(height)),
-            **launch.OPTIONS,
+            ALL_ROWS=all_rows,
+            **tile,
         )
 
 

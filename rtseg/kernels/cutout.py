@@ -128,7 +128,7 @@ class CutOut:
         out.check(PictureFormat(self.size_wh, "rgba"), self._batch, what="cut-out, out")
         self._alpha_resizer(subject, self._alpha)
         if self._colors is None:
-            colors = (self._none,) * 3
+            colors: tuple[torch.Tensor, ...] = (self._none,) * 3
         else:
             colors = self._colors(rgb, self._alpha)
         tile_wh = launch.tile(self.size_wh, usual_wh=_USUAL_TILE_WH)

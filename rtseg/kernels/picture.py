@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -95,7 +96,7 @@ class DevicePicture:
         chroma = chroma if chroma.ndim == 3 else chroma[None]
         if tuple(chroma.shape) != (count, height // 2, width):
             raise _unfit(y, uv)
-        pairs = chroma.unflatten(2, (width // 2, 2))
+        pairs = _unfolded(chroma, (count, height // 2, width // 2, 2))
         return cls._of_planes("nv12", (luma, pairs[..., 0], pairs[..., 1]), matrix, full_range)
 
     @classmethod
@@ -139,13 +140,14 @@ class DevicePicture:
         if not picture_format.is_yuv:
             depth = 4 if picture_format.layout == "rgba" else 3
             return cls.of_rgb(flat.view(flat.shape[0], height, width, depth))
-        luma = flat[:, : width * height].unflatten(1, (height, width))
-        chroma = flat[:, width * height :]
-        colors = {"matrix": picture_format.matrix, "full_range": picture_format.full_range}
+        count, pixels = int(flat.shape[0]), width * height
+        luma = _unfolded(flat[:, :pixels], (count, height, width))
+        matrix, full_range = picture_format.matrix, picture_format.full_range
         if picture_format.layout == "nv12":
-            return cls.of_nv12(luma, chroma.unflatten(1, (height // 2, width)), **colors)
-        parts = chroma.unflatten(1, (2, height // 2, width // 2))
-        return cls.of_i420(luma, parts[:, 0], parts[:, 1], **colors)
+            chroma = _unfolded(flat[:, pixels:], (count, height // 2, width))
+            return cls.of_nv12(luma, chroma, matrix=matrix, full_range=full_range)
+        parts = _unfolded(flat[:, pixels:], (count, 2, height // 2, width // 2))
+        return cls.of_i420(luma, parts[:, 0], parts[:, 1], matrix=matrix, full_range=full_range)
 
     @classmethod
     def _of_planes(cls, layout: Layout, planes: tuple[torch.Tensor, ...], matrix: Matrix, full_range: bool) -> Self:
@@ -171,6 +173,13 @@ class DevicePicture:
                 f"{what}: got {self.batch} of {self.format}; expected {batch} of {picture_format}. "
                 "Make another object for another format."
             )
+
+
+def _unfolded(planes: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return a view whose last side is folded into the last ones of a shape; rows before it keep their pitch."""
+    kept = planes.ndim - 1
+    inner = [math.prod(shape[index + 1 :]) for index in range(kept, len(shape))]
+    return planes.as_strided(shape, (*planes.stride()[:kept], *inner), planes.storage_offset())
 
 
 def _unfit(*planes: torch.Tensor) -> ConfigError:

@@ -78,7 +78,7 @@ def fixed_matrix(exact: npt.NDArray[np.float64]) -> Int32Array:
     """Return an affine map [3, 4] of bytes in 10 bits, with one half added to the shift; int32 [3, 4]."""
     table = exact.astype(np.float32)
     table[:, 3] += np.float32(0.5)
-    return np.rint(table * np.float32(1 << _MATRIX_BITS)).astype(np.int32)
+    return np.asarray(np.rint(table * np.float32(1 << _MATRIX_BITS)), np.int32)
 
 
 def input_levels(

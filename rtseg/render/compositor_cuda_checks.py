@@ -223,7 +223,7 @@ def random_picture(frame: PictureFormat, seed: int) -> Picture:
     soft = cv2.resize(rng.uniform(0, 255, (4, 6, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     rgb = np.clip(soft + rng.normal(0, 12, soft.shape), 0, 255).astype(np.uint8)
     if not frame.is_yuv:
-        return rgb
+        return np.asarray(rgb, np.uint8)
     return color.to_yuv420(rgb, matrix=frame.matrix, full_range=frame.full_range)
 
 

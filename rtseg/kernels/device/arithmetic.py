@@ -7,10 +7,10 @@ import triton.language as tl
 
 
 @triton.jit
-def total_of(values):
-    """Return the sum of a row."""
+def total_of(values, axis: tl.constexpr):
+    """Return the sum along an axis."""
     # Not tl.sum, which in Triton's interpreter works only where all of Triton was imported for it.
-    return tl.reduce(values, 0, tl.standard._sum_combine)
+    return tl.reduce(values, axis, tl.standard._sum_combine)
 
 
 @triton.jit

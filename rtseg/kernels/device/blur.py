@@ -61,66 +61,85 @@ def _product(cells, weights, plane, place, inside):
 
 
 @triton.jit
-def across(cells, weights, near, wide, row_sums, out, size, counts, WIDE: tl.constexpr, TILE: tl.constexpr):
-    """Write the blurred rows of three weighted planes and of the weight, float32 [N, WIDE, 4, h, w], and their sums.
-
-    One program does one row of one plane. `near` and `wide` are first taps and weights.
-    """
-    picture = tl.program_id(1).to(tl.int64) // PLANES
-    plane = (tl.program_id(1) % PLANES).to(tl.int32)
-    width, height, row = size[0], size[1], tl.program_id(0)
-    x = tl.arange(0, TILE)
-    inside = x < width
-    cells += (picture * (PLANES - 1) + plane) * width * height + row * width
-    weights += picture * width * height + row * width
-    first = tl.load(near[0] + x, mask=inside, other=0)
-    total = tl.full((TILE,), 0.0, tl.float32)
-    for tap in range(counts[0]):
-        share = tl.load(near[1] + x * counts[0] + tap, mask=inside, other=0.0)
-        total += _product(cells, weights, plane, first + tap, inside) * share
-    out += ((picture * WIDE * PLANES + plane) * height + row) * width + x
-    tl.store(out, total, mask=inside)
-    if WIDE == 2:
-        first = tl.load(wide[0] + x, mask=inside, other=0)
-        total = tl.full((TILE,), 0.0, tl.float32)
-        for tap in range(counts[1]):
-            share = tl.load(wide[1] + x * counts[1] + tap, mask=inside, other=0.0)
-            total += _product(cells, weights, plane, first + tap, inside) * share
-        tl.store(out + PLANES * width * height, total, mask=inside)
-        whole = total_of(_product(cells, weights, plane, x, inside))
-        tl.store(row_sums + (picture * PLANES + plane) * height + row, whole)
+def _place(size, ROWS: tl.constexpr, TILE: tl.constexpr):
+    """Return columns int32 [1, w] and rows int32 [h, 1] of this program, and which of them there are."""
+    x = tl.arange(0, TILE)[None, :]
+    y = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None]
+    return x, y, (x < size[0]) & (y < size[1])
 
 
 @triton.jit
-def _column(rows, table, count, x, y, width, inside):
-    """Return the blurred columns of one plane, float32 [w]."""
-    first = tl.load(table[0] + y)
+def _row(cells, weights, table, count, plane, width, x, y, inside):
+    """Return blurred rows of one weighted plane, float32 [h, w]; `table` is first taps and weights."""
+    first = tl.load(table[0] + x, mask=x < width, other=0)
     total = tl.full(inside.shape, 0.0, tl.float32)
     for tap in range(count):
-        value = tl.load(rows + (first + tap) * width + x, mask=inside, other=0.0)
-        total += value * tl.load(table[1] + y * count + tap)
+        share = tl.load(table[1] + x * count + tap, mask=x < width, other=0.0)
+        total += _product(cells, weights, plane, y * width + first + tap, inside) * share
     return total
 
 
 @triton.jit
-def _mean(row_sums, height, cell_count, TILE_H: tl.constexpr):
-    """Return the mean of a plane from the sums of its rows."""
-    y = tl.arange(0, TILE_H)
-    return total_of(tl.load(row_sums + y, mask=y < height, other=0.0)) / cell_count
+def across(
+    cells,
+    weights,
+    near,
+    wide,
+    row_sums,
+    out,
+    size,
+    counts,
+    WIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """Write the blurred rows of three weighted planes and of the weight, float32 [N, WIDE, 4, h, w], and their sums.
+
+    One program does some rows of one plane. `near` and `wide` are first taps and weights.
+    """
+    picture = tl.program_id(1).to(tl.int64) // PLANES
+    plane = (tl.program_id(1) % PLANES).to(tl.int32)
+    area = size[0] * size[1]
+    x, y, inside = _place(size, ROWS, TILE)
+    cells += (picture * (PLANES - 1) + plane) * area
+    weights += picture * area
+    out += (picture * WIDE * PLANES + plane) * area + y * size[0] + x
+    tl.store(out, _row(cells, weights, near, counts[0], plane, size[0], x, y, inside), mask=inside)
+    if WIDE == 2:
+        far = _row(cells, weights, wide, counts[1], plane, size[0], x, y, inside)
+        tl.store(out + PLANES * area, far, mask=inside)
+        whole = total_of(_product(cells, weights, plane, y * size[0] + x, inside), 1)
+        rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+        tl.store(row_sums + (picture * PLANES + plane) * size[1] + rows, whole, mask=rows < size[1])
 
 
 @triton.jit
-def _whole_sum(
-    rows, row_sums, near, wide, size, counts, shares, plane, inside, WIDE: tl.constexpr, TILE_H: tl.constexpr
-):
-    """Return near + a little of wide + next to nothing of the mean, of one plane, float32 [w]."""
-    width, height = size[0], size[1]
-    area = width * height
-    x, y = tl.arange(0, inside.shape[0]), tl.program_id(0)
-    total = _column(rows + plane * area, near, counts[2], x, y, width, inside)
+def _column(rows, table, count, x, y, size, inside):
+    """Return blurred columns of one plane, float32 [h, w]."""
+    first = tl.load(table[0] + y, mask=y < size[1], other=0)
+    total = tl.full(inside.shape, 0.0, tl.float32)
+    for tap in range(count):
+        value = tl.load(rows + (first + tap) * size[0] + x, mask=inside, other=0.0)
+        total += value * tl.load(table[1] + y * count + tap, mask=y < size[1], other=0.0)
+    return total
+
+
+@triton.jit
+def _sum(row_sums, height, ALL_ROWS: tl.constexpr):
+    """Return the sum of a plane from the sums of its rows."""
+    y = tl.arange(0, ALL_ROWS)
+    return total_of(tl.load(row_sums + y, mask=y < height, other=0.0), 0)
+
+
+@triton.jit
+def _whole(rows, row_sums, tables, size, counts, shares, plane, place, WIDE: tl.constexpr, ALL_ROWS: tl.constexpr):
+    """Return near + a little of wide + next to nothing of the mean, of one plane, float32 [h, w]."""
+    area = size[0] * size[1]
+    x, y, inside = place[0], place[1], place[2]
+    total = _column(rows + plane * area, tables[0], counts[2], x, y, size, inside)
     if WIDE == 2:
-        far = _column(rows + (PLANES + plane) * area, wide, counts[3], x, y, width, inside)
-        mean = _mean(row_sums + plane * height, height, area * 1.0, TILE_H)
+        far = _column(rows + (PLANES + plane) * area, tables[1], counts[3], x, y, size, inside)
+        mean = _sum(row_sums + plane * size[1], size[1], ALL_ROWS) / area
         total = total + far * shares[0] + mean * shares[1]
     return total
 
@@ -137,31 +156,34 @@ def down(
     counts,
     shares,
     WIDE: tl.constexpr,
+    ROWS: tl.constexpr,
     TILE: tl.constexpr,
-    TILE_H: tl.constexpr,
+    ALL_ROWS: tl.constexpr,
 ):
-    """Write the quotient of blurred planes and blurred weight as bytes, uint8 [N, 3, h, w]; one program does one row.
+    """Write the quotient of blurred planes and blurred weight as bytes, uint8 [N, 3, h, w].
 
-    WIDE = 2: where no cell counts at all, the planes themselves. WIDE = 1: divided by no less than shares[0].
+    One program does some rows. WIDE = 2: where no cell counts at all, the planes themselves. WIDE = 1: divided by no
+    less than shares[0].
     """
     picture = tl.program_id(1).to(tl.int64)
-    width, height, row = size[0], size[1], tl.program_id(0)
-    x = tl.arange(0, TILE)
-    inside = x < width
-    rows += picture * WIDE * PLANES * width * height
-    row_sums += picture * PLANES * height
-    weight = _whole_sum(rows, row_sums, near, wide, size, counts, shares, PLANES - 1, inside, WIDE, TILE_H)
+    area = size[0] * size[1]
+    place = _place(size, ROWS, TILE)
+    inside = place[2]
+    tables = (near, wide)
+    rows += picture * WIDE * PLANES * area
+    row_sums += picture * PLANES * size[1]
+    weight = _whole(rows, row_sums, tables, size, counts, shares, PLANES - 1, place, WIDE, ALL_ROWS)
     if WIDE == 1:
         weight = tl.maximum(weight, shares[0])
     else:
-        nothing = _mean(row_sums + (PLANES - 1) * height, height, 1.0, TILE_H) <= 0.0
+        nothing = _sum(row_sums + (PLANES - 1) * size[1], size[1], ALL_ROWS) <= 0.0
         weight = tl.where(nothing, 1.0, weight)
     weight = tl.where(inside, weight, 1.0)
-    place = (picture * (PLANES - 1) * height + row) * width + x
+    pixel = picture * (PLANES - 1) * area + place[1] * size[0] + place[0]
     for plane in tl.static_range(PLANES - 1):
-        amount = _whole_sum(rows, row_sums, near, wide, size, counts, shares, plane, inside, WIDE, TILE_H)
+        amount = _whole(rows, row_sums, tables, size, counts, shares, plane, place, WIDE, ALL_ROWS)
         value = rounded(tl.div_rn(amount, weight))
         if WIDE == 2:
-            own = tl.load(cells + place + plane * width * height, mask=inside, other=0).to(tl.int32)
+            own = tl.load(cells + pixel + plane * area, mask=inside, other=0).to(tl.int32)
             value = tl.where(nothing, own, value)
-        tl.store(out + place + plane * width * height, value, mask=inside)
+        tl.store(out + pixel + plane * area, value, mask=inside)

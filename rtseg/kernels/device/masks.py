@@ -180,9 +180,9 @@ def class_counts(mask, counts, pixel_count, class_count, MATTE: tl.constexpr, TI
     place = tl.program_id(0) * TILE + tl.arange(0, TILE)
     byte = tl.load(mask + picture * pixel_count + place, mask=place < pixel_count, other=0).to(tl.int32)
     if MATTE:
-        tl.atomic_add(counts + picture * class_count + 1, total_of(byte).to(tl.int64))
+        tl.atomic_add(counts + picture * class_count + 1, total_of(byte, 0).to(tl.int64))
     else:
         byte = tl.where(place < pixel_count, byte, -1)
         for index in range(class_count):
-            found = total_of((byte == index).to(tl.int32))
+            found = total_of((byte == index).to(tl.int32), 0)
             tl.atomic_add(counts + picture * class_count + index, found.to(tl.int64))
