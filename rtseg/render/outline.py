@@ -78,30 +78,31 @@ class OutlinePainter(StatelessPainter):
         width_px, bold_width_px = max(1.0, self._width_px * unit), max(1.0, self._bold_width_px * unit)
         spread_px = max(LEAST_SPREAD_PX, round(EDGE_SPREAD_PX * shot.mask.scale_to(size_wh), 2))
         insides = [np.where(self._codes >> bit & 1, 255, 0).astype(np.uint8) for bit in self._bits]
-        planes = [self._closeness(shot, inside, size_wh) for inside in insides]
-        if self._bold.any():
+        bold = bool(self._bold.any())
+        small = self._bit_planes(shot.mask, [*insides, self._bold] if bold else insides)
+        planes = [self._closeness(shot, plane, size_wh) for plane in small]
+        if bold:
             # Lifted so that it passes the table of the thinner lines as a wider one, but nowhere shows by itself.
             begin = edge_level(width_px, spread_px)
             lift = max(0, min(begin - edge_level(bold_width_px, spread_px), begin - 2))
-            bold = self._closeness(shot, self._bold, size_wh)
-            planes.append(np.add(bold, np.uint8(lift), out=bold))
+            np.add(planes[-1], np.uint8(lift), out=planes[-1])
         nearest = planes[0]
         for plane in planes[1:]:
             nearest = np.asarray(cv2.max(nearest, plane, dst=nearest), np.uint8)
         return np.asarray(cv2.LUT(nearest, line_table(width_px, spread_px, self._opacity), dst=nearest), np.uint8)
 
-    def _closeness(self, shot: Shot, inside: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
-        """Return how close the border of some classes is, uint8 [H, W]: 0 far away, 127 on it, both sides alike."""
-        plane = geometry.resize_linear(self._bit_plane(shot.mask, inside), size_wh)
-        return np.asarray(cv2.min(plane, shot.complement(plane), dst=plane), np.uint8)
+    def _closeness(self, shot: Shot, small: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+        """Return how close the border of a bit plane is, uint8 [H, W]: 0 far away, 127 on it, both sides alike."""
+        plane = geometry.resize_linear(small, size_wh)
+        return np.asarray(cv2.min(plane, shot.complement(plane)), np.uint8)
 
-    def _bit_plane(self, mask: Mask, inside: UInt8Array) -> UInt8Array:
-        small = mask.look_up(inside)
+    def _bit_planes(self, mask: Mask, insides: Sequence[UInt8Array]) -> list[UInt8Array]:
+        """Return where each of several sets of classes is, uint8 [h, w], at network size, with even edges."""
+        planes = mask.look_up_all(insides)
         if not mask.is_matte:
-            return small
+            return planes
         # A matte is as soft as it likes; made steep and smoothed like a label edge, its lines are as even as others.
-        steep = np.asarray(cv2.LUT(small, steep_table()), np.uint8)
-        return np.asarray(cv2.GaussianBlur(steep, (3, 3), 0), np.uint8)
+        return [np.asarray(cv2.GaussianBlur(cv2.LUT(plane, steep_table()), (3, 3), 0), np.uint8) for plane in planes]
 
     def _class_colors(self, mask: Mask, plane_format: PlaneFormat, index: int) -> UInt8Array:
         """Return the colour of the nearest class that has a group, uint8 [h, w] of a plane."""

@@ -73,13 +73,13 @@ class TintPainter(StatelessPainter):
 
     def paint(self, canvas: Canvas, shot: Shot) -> None:
         """Draw on the canvas."""
-        small = shot.mask.look_up(self._weights)
-        keeps: dict[tuple[int, int], UInt8Array] = {}
-        for index, premultiplied in enumerate(self._premultiplied(canvas.format)):
+        small, *colors = shot.mask.look_up_all((self._weights, *self._premultiplied(canvas.format)))
+        keep_wh, keep = (0, 0), small
+        for index, color in enumerate(colors):
             size_wh = canvas.format.plane_size_wh(index)
-            if size_wh not in keeps:
-                keeps[size_wh] = shot.complement(scaled_plane(small, size_wh))
-            canvas.mix_color(index, keeps[size_wh], shot.mask.scaled(premultiplied, size_wh))
+            if size_wh != keep_wh:
+                keep_wh, keep = size_wh, shot.complement(scaled_plane(small, size_wh))
+            canvas.mix_color(index, keep, scaled_plane(color, size_wh))
 
     def _premultiplied(self, plane_format: PlaneFormat) -> tuple[UInt8Array, ...]:
         if plane_format not in self._colors:

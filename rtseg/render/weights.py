@@ -8,12 +8,14 @@ from typing import Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rtseg import geometry
 from rtseg.types import FloatArray, Segmentation, UInt8Array
 
 EDGE_SPREAD_PX: Final[float] = 0.87
 """Standard deviation, in network pixels, of a class edge after smoothing and bilinear scaling."""
+_PACKED: Final[int] = 4  # bytes that one look-up of 32 bits gives
 
 
 def weight_bytes(weights: Sequence[float]) -> UInt8Array:
@@ -52,6 +54,18 @@ class Mask:
         small = np.asarray(cv2.LUT(self._bytes, lookup_table(class_bytes, is_matte=self.is_matte)), np.uint8)
         return small if self.is_matte else np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
 
+    def look_up_all(self, tables: Sequence[UInt8Array]) -> list[UInt8Array]:
+        """Return `look_up` of several tables; labels are looked up and smoothed four tables at a time, for half."""
+        if self.is_matte or len(tables) < 2:
+            return [self.look_up(table) for table in tables]
+        planes: list[UInt8Array] = []
+        for start in range(0, len(tables), _PACKED):
+            some = tables[start : start + _PACKED]
+            four = cv2.LUT(self._bytes, _packed_table(tuple(table.tobytes() for table in some)))
+            smooth = cv2.GaussianBlur(four.view(np.uint8).reshape(*self._bytes.shape, _PACKED), (3, 3), 0)
+            planes += [np.asarray(plane, np.uint8) for plane in cv2.split(smooth)[: len(some)]]
+        return planes
+
     def scaled(self, class_bytes: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
         """Return the smoothed bytes at another size; not to be written on."""
         return scaled_plane(self.look_up(class_bytes), size_wh)
@@ -84,6 +98,15 @@ def _lookup_table(class_bytes: bytes, *, is_matte: bool) -> UInt8Array:
         table[: len(class_bytes)] = np.frombuffer(class_bytes, np.uint8)
     table.flags.writeable = False
     return table
+
+
+@lru_cache(maxsize=64)
+def _packed_table(tables: tuple[bytes, ...]) -> npt.NDArray[np.int32]:
+    """Return the table from label to the bytes of up to four tables, side by side, int32 [256]."""
+    packed = np.zeros((256, _PACKED), np.uint8)
+    for column, class_bytes in enumerate(tables):
+        packed[:, column] = _lookup_table(class_bytes, is_matte=False)
+    return packed.view(np.int32).ravel()
 
 
 def _matte(result: Segmentation) -> UInt8Array:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from rtseg.render.weights import Mask, lookup_table, premultiplied_bytes, weight_bytes
 from tests.render.parts import person_result, street_result
@@ -44,3 +45,15 @@ def test_edges_of_labels_are_soft_and_flat_areas_exact():
     assert weight[-1, 160] == 255
     assert weight[0, 0] == 0
     assert len(np.unique(weight)) > 50
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7])
+@pytest.mark.parametrize("make", [street_result, person_result])
+def test_several_tables_at_once_are_those_one_by_one(make, count):
+    rng = np.random.default_rng(4)
+    mask = Mask(make((320, 180)))
+    tables = [rng.integers(0, 256, 19, np.uint8) for _ in range(count)]
+    together = mask.look_up_all(tables)
+    assert len(together) == count
+    for plane, table in zip(together, tables, strict=True):
+        np.testing.assert_array_equal(plane, mask.look_up(table))
