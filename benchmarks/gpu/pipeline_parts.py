@@ -106,7 +106,7 @@ def efficiency(setting: Setting, budget: Budget) -> dict[str, Any]:
 
 def _efficiency(setting: Setting, model: str, effect: str, frame_wh: Size) -> dict[str, Any]:
     with open_path(setting, model, effect, frame_wh, setting.main_size) as opened:
-        through(opened, DISTINCT_FRAMES)
+        through(opened, setting.warm_up_frames)
         rounds = []
         for _ in range(1 if setting.dry else 3):
             bare = _resident_fps(setting, opened)
@@ -185,7 +185,7 @@ def single_frame_latency(setting: Setting, budget: Budget) -> dict[str, Any]:
             found[f"{model} {name}"] = {"skipped": "budget"}
             continue
         with open_path(setting, model, effect, setting.frame_sizes[name], setting.main_size) as opened:
-            through(opened, DISTINCT_FRAMES)
+            through(opened, setting.warm_up_frames)
             seconds = []
             for index in range(setting.latency_frames):
                 started = time.perf_counter()
@@ -199,7 +199,7 @@ def single_frame_latency(setting: Setting, budget: Budget) -> dict[str, Any]:
 def steady_memory(setting: Setting, budget: Budget) -> dict[str, Any]:
     """Part 7: ten thousand frames; every counter of the allocators as before, and the driver's free memory too."""
     with open_path(setting, "street", "driving", setting.frame_sizes["1080p"], setting.main_size) as opened:
-        through(opened, max(DISTINCT_FRAMES, setting.frames // 10))
+        through(opened, setting.warm_up_frames)
         before, free_before = allocations(setting.device), setting.runtime.memory_bytes()
         resident_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         done = 0

@@ -34,6 +34,8 @@ class Setting:
     precisions: dict[str, tuple[str, ...]]
     frames: int
     """Frames of a throughput measurement."""
+    warm_up_frames: int
+    """Of every path before it is measured."""
     latency_frames: int
     steady_frames: int
     repeats: int
@@ -64,6 +66,7 @@ def on_gpu() -> Setting:
         engine_sizes=((512, 256), (1024, 512), (2048, 1024)),
         precisions={"tensorrt": ("fp16", "int8"), "torch": ("fp16",)},
         frames=600,
+        warm_up_frames=60,
         latency_frames=500,
         steady_frames=10_000,
         repeats=100,
@@ -77,11 +80,12 @@ def dry() -> Setting:
         dry=True,
         runtime=CpuRuntime(),
         frame_sizes={"720p": (32, 18), "1080p": (48, 28), "4K": (64, 36)},
-        engine_sizes=((64, 32), (64, 64), (128, 64)),
+        engine_sizes=((64, 64), (64, 32), (128, 64)),
         precisions={"torch": ("fp32",)},
-        frames=4,
-        latency_frames=3,
-        steady_frames=6,
+        frames=3,
+        warm_up_frames=1,
+        latency_frames=2,
+        steady_frames=4,
         repeats=1,
         parity_frames=2,
     )

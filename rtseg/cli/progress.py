@@ -81,7 +81,7 @@ def rate_text(progress: Progress) -> str:
     """Return fps, frame age and drops in one short text."""
     fps = "–" if progress.fps is None else f"{progress.fps:.1f}"
     age = "–" if progress.frame_age_ms is None else f"{progress.frame_age_ms:.0f}"
-    return f"{fps} fps  age {age} ms  drops {progress.dropped}"
+    return f"{fps} fps  age {age} ms  drops {progress.dropped}{'  ' * bool(progress.hardware)}{progress.hardware}"
 
 
 def make_progress(*, quiet: bool) -> ProgressDisplay:

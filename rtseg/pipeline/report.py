@@ -30,6 +30,8 @@ class Progress:
     frame_age_ms: float | None
     """Age of the newest frame when the sinks had taken it."""
     dropped: int
+    hardware: str = ""
+    """Who decodes and encodes, in a few words, where a device was tried: "decode: cpu (no libnvcuvid)"."""
 
 
 class Reporter:
@@ -65,6 +67,7 @@ class Reporter:
                 fps=self.rate.hz,
                 frame_age_ms=self.frame_age_ms,
                 dropped=self._stats.frames.dropped.total(),
+                hardware=self._stats.facts.get("path", {}).get("line", ""),
             )
         )
 

@@ -36,6 +36,12 @@ def planes_of(picture):
     return [picture.y, picture.u, picture.v] if isinstance(picture, Yuv420) else [picture]
 
 
+def difference(one, other) -> int:
+    """The largest difference between two pictures, in levels."""
+    pairs = zip(planes_of(one), planes_of(other), strict=True)
+    return max(int(np.abs(a.astype(int) - b).max()) for a, b in pairs)
+
+
 def run_stage(frames, effects, *, segmenter=None, policy="every", stays=False, switch=None):
     """What comes out of the stage for frames that are all there from the start."""
     segmenter = segmenter or TinySegmenter(KIND)
@@ -62,7 +68,7 @@ def run_stage(frames, effects, *, segmenter=None, policy="every", stays=False, s
 
 @pytest.mark.parametrize("make", [rgb_frame, yuv_frame], ids=["rgb", "i420"])
 def test_frames_come_out_in_order_as_the_cpu_would_segment_and_draw_them(make):
-    frames = [make(index) for index in range(5)]
+    frames = [make(index) for index in range(4)]
     came, stats, error = run_stage(frames, [Tint()])
     assert error is None
     assert [done.frame for done in came] == frames
@@ -71,9 +77,9 @@ def test_frames_come_out_in_order_as_the_cpu_would_segment_and_draw_them(make):
             small = to_network(done.frame.picture, NETWORK_WH).rgb
             np.testing.assert_array_equal(done.result.network_labels, small.argmax(2))
             expected = cpu.composite(done.frame, done.result)
-            for found, wanted in zip(planes_of(done.shown.picture), planes_of(expected), strict=True):
-                np.testing.assert_array_equal(found, wanted)
-    assert stats.frames.processed == 5
+            assert difference(done.shown.picture, expected) <= 1
+            assert difference(done.shown.picture, done.frame.picture) > 20
+    assert stats.frames.processed == 4
     assert {"copy in", "infer", "copy out"} <= set(stats.stages)
 
 
@@ -113,15 +119,15 @@ def test_a_decoders_surfaces_are_drawn_on_without_coming_to_the_host(stays):
             np.testing.assert_array_equal(plane, other)
 
 
-def test_legend_and_hud_are_drawn_from_what_earlier_frames_had():
-    effects = [Driving(outlines=False)]
-    frames = [yuv_frame(index, (320, 192)) for index in range(6)]
-    plain, _, _ = run_stage(frames, [Driving(outlines=False, legend=False, hud=False)])
-    came, _, error = run_stage(frames, effects)
+def test_the_legend_is_drawn_from_what_an_earlier_frame_had():
+    frames = [yuv_frame(index, (320, 192)) for index in range(5)]
+    came, _, error = run_stage(frames, [Driving(outlines=False, hud=False)])
     assert error is None
-    assert (came[0].shown.picture.y != plain[0].shown.picture.y).any()  # the HUD
-    with_legend = (came[5].shown.picture.y != plain[5].shown.picture.y).sum()
-    assert with_legend > (came[0].shown.picture.y != plain[0].shown.picture.y).sum()
+    bare = [Driving(outlines=False, hud=False, legend=False)]
+    with CpuCompositor(bare, classes=CLASSES, palette=PALETTE) as cpu:
+        first, last = (difference(done.shown.picture, cpu.composite(done.frame, done.result)) for done in came[::4])
+    assert first <= 1  # nothing is known yet
+    assert last > 30
 
 
 def test_frames_of_another_format_get_slots_of_their_own_and_nothing_is_lost():
@@ -133,11 +139,11 @@ def test_frames_of_another_format_get_slots_of_their_own_and_nothing_is_lost():
 
 
 def test_model_and_effects_can_be_switched_while_running():
-    frames = [rgb_frame(index) for index in range(12)]
+    frames = [rgb_frame(index) for index in range(7)]
     other = TinySegmenter(KIND)
     came, _, error = run_stage(frames, [Tint()], switch=(other, ()))
     assert error is None
-    assert [done.frame.frame_index for done in came] == list(range(12))
+    assert [done.frame.frame_index for done in came] == list(range(7))
     assert other.engine.runs > 0
     assert came[0].shown is not came[0].frame
     assert came[-1].shown is came[-1].frame
@@ -148,9 +154,9 @@ def test_a_failure_that_passes_is_tried_again_and_said():
     if KIND == "cuda":
         pytest.skip("a recorded graph does not ask the engine again")
     segmenter.engine.fail_at = (4 + 3,)  # four slots are warmed up first
-    came, stats, error = run_stage([rgb_frame(index) for index in range(8)], [Tint()], segmenter=segmenter)
+    came, stats, error = run_stage([rgb_frame(index) for index in range(6)], [Tint()], segmenter=segmenter)
     assert error is None
-    assert [done.frame.frame_index for done in came] == list(range(8))
+    assert [done.frame.frame_index for done in came] == list(range(6))
     assert stats.notes == ["device slots: 1 failed try was repeated"]
 
 
@@ -158,19 +164,19 @@ def test_a_failure_that_stays_is_raised_and_the_others_are_delivered():
     if KIND == "cuda":
         pytest.skip("a recorded graph does not ask the engine again")
     segmenter = TinySegmenter(KIND, fail_at=tuple(range(7, 1000)))
-    came, _, error = run_stage([rgb_frame(index) for index in range(8)], [Tint()], segmenter=segmenter)
+    came, _, error = run_stage([rgb_frame(index) for index in range(6)], [Tint()], segmenter=segmenter)
     assert "planted failure" in str(error)
     assert [done.frame.frame_index for done in came] == [0, 1]
 
 
 def test_live_frames_are_few_on_the_way_and_counted_when_given_up():
-    frames = [rgb_frame(index) for index in range(9)]
+    frames = [rgb_frame(index) for index in range(5)]
     came, stats, error = run_stage(frames, [Tint()], policy="freshest")
     assert error is None
     indices = [done.frame.frame_index for done in came]
     assert indices == sorted(indices)
-    assert indices[-1] == 8
-    assert len(came) + stats.frames.dropped["newer_frame"] == 9
+    assert indices[-1] == 4
+    assert len(came) + stats.frames.dropped["newer_frame"] == 5
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,18 @@ def test_a_model_that_cannot_follow_onto_the_device_is_refused():
     pipeline._device = DeviceChoice(True, "device: as a test")
     with pytest.raises(ConfigError, match="has no engine on a device"):
         pipeline.switch_segmenter(StubSegmenter(), [])
+
+
+def test_the_progress_line_names_who_decodes_where_a_device_was_tried():
+    from rtseg.cli.progress import rate_text
+    from rtseg.pipeline.report import Progress, Reporter
+    from rtseg.stats import Stats
+
+    said = []
+    stats = Stats(source_id="s")
+    Reporter(stats, said.append).report(None, force=True)
+    stats.facts["path"] = {"line": "decode: cpu (no libnvcuvid)"}
+    Reporter(stats, said.append).report(None, force=True)
+    assert [progress.hardware for progress in said] == ["", "decode: cpu (no libnvcuvid)"]
+    assert rate_text(said[1]).endswith("drops 0  decode: cpu (no libnvcuvid)")
+    assert rate_text(Progress("s", 1, 1, 30.0, 4.0, 2)) == "30.0 fps  age 4 ms  drops 2"
