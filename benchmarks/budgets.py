@@ -34,9 +34,9 @@ from rtseg.sinks import open_sink
 from rtseg.types import Frame
 
 BUDGETS = Path(__file__).with_name("budgets.toml")
-KEPT_FRAMES = 24
+KEPT_FRAMES = 16
 """How many decoded frames the stages are measured on."""
-BARE_FRAMES = 40
+BARE_FRAMES = 24
 
 
 @dataclass(frozen=True)

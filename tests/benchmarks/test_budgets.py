@@ -10,7 +10,7 @@ from benchmarks import budgets
 from rtseg.render.compositor_cpu import CpuCompositor
 
 pytestmark = pytest.mark.slow
-ROUNDS = 3
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
