@@ -48,7 +48,9 @@ class SlotParts:
     work: Callable[[], None]
     started: DeviceEvent
     copied_in: DeviceEvent
+    computing: DeviceEvent
     computed: DeviceEvent
+    copying_out: DeviceEvent
     copied_out: DeviceEvent
     drawing: CompositorSlot | None
     """Where legend, HUD and backdrops of the slot are brought up to date."""
@@ -127,7 +129,9 @@ class FramePath:
             work.record(self.compute.raw),
             started=DeviceEvent(runtime),
             copied_in=DeviceEvent(runtime),
+            computing=DeviceEvent(runtime),
             computed=DeviceEvent(runtime),
+            copying_out=DeviceEvent(runtime),
             copied_out=DeviceEvent(runtime),
             drawing=work.drawing,
         )

@@ -258,7 +258,9 @@ def scheduler_for(path: FramePath, hud: Callable[[], HudState | None]) -> SlotSc
             parts.work,
             parts.started,
             parts.copied_in,
+            parts.computing,
             parts.computed,
+            parts.copying_out,
             parts.copied_out,
         )
         for name, parts in parts_of.items()

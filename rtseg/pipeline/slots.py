@@ -93,7 +93,10 @@ class Slot:
     """What `Stream.launch` takes."""
     started: Event
     copied_in: Event
+    computing: Event
+    """The compute stream has come to this frame; before it was busy with others."""
     computed: Event
+    copying_out: Event
     copied_out: Event
 
 
@@ -273,10 +276,12 @@ class SlotScheduler(Generic[Item]):
         copy_in.record(slot.copied_in)
 
         compute.wait(slot.copied_in)
+        compute.record(slot.computing)
         compute.launch(slot.work)
         compute.record(slot.computed)
 
         copy_out.wait(slot.computed)
+        copy_out.record(slot.copying_out)
         for buffer, output in zip(lease.buffers, slot.outputs, strict=True):
             copy_out.copy(buffer.handle, output)
         copy_out.record(slot.copied_out)
@@ -318,8 +323,8 @@ class SlotScheduler(Generic[Item]):
             item=flight.item,
             lease=flight.lease,
             copy_in_ns=slot.copied_in.elapsed_ns(slot.started),
-            compute_ns=slot.computed.elapsed_ns(slot.copied_in),
-            copy_out_ns=slot.copied_out.elapsed_ns(slot.computed),
+            compute_ns=slot.computed.elapsed_ns(slot.computing),
+            copy_out_ns=slot.copied_out.elapsed_ns(slot.copying_out),
             attempts=flight.attempts,
         )
         flight.slot, flight.lease, flight.sources = None, None, ()

@@ -173,7 +173,7 @@ def make_slot(device: FakeDevice, name: str) -> Slot:
     def work():
         np.copyto(outputs, (inputs.astype(np.uint16) * 3 + 1).astype(np.uint8))
 
-    events = [FakeEvent(device) for _ in range(4)]
+    events = [FakeEvent(device) for _ in range(6)]
     return Slot(name, [FakeBuffer()], [inputs], [outputs], work, *events)
 
 
