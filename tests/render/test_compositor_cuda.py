@@ -41,17 +41,16 @@ def compositor_of(effects, frame, **options):
     )
 
 
-@pytest.mark.parametrize("is_matte", [False, True], ids=["labels", "matte"])
-@pytest.mark.parametrize("frame", [ODD, NV12], ids=lambda frame: frame.layout)
+@pytest.mark.parametrize(("frame", "is_matte"), [(ODD, False), (NV12, True)], ids=["rgb labels", "nv12 matte"])
 @pytest.mark.parametrize("effects", checks.EFFECTS)
 def test_every_effect_is_the_cpus(effects, frame, is_matte):
     result = checks.check_effects(effects, frame, MASK_WH, is_matte=is_matte, device=DEVICE)
     assert result.passed, result
 
 
-@pytest.mark.parametrize("effects", ["driving", "blur", "cutout"])
+@pytest.mark.parametrize("effects", ["driving", "outline", "tint"])
 def test_another_matrix_range_and_plane_layout(effects):
-    assert checks.check_effects(effects, I420, MASK_WH, is_matte=True, device=DEVICE).passed
+    assert checks.check_effects(effects, I420, MASK_WH, is_matte=False, device=DEVICE).passed
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (1, 9), (7, 1)], ids=str)
@@ -61,14 +60,13 @@ def test_frames_of_a_few_pixels(effects, size_wh):
 
 
 def test_a_batch_of_three_is_three_frames():
-    for effects in ("tint+blur", "outline"):
-        assert checks.check_effects(effects, NV12, MASK_WH, is_matte=False, batch=3, device=DEVICE).passed
+    assert checks.check_effects("spotlight+blur", NV12, MASK_WH, is_matte=True, batch=3, device=DEVICE).passed
 
 
 def test_a_mask_much_larger_than_the_frame_is_averaged_within_a_level():
     frame = PictureFormat((24, 16), "nv12")
-    for effects in ("tint", "blur:strength=1"):
-        result = checks.check_effects(effects, frame, (130, 74), is_matte=True, device=DEVICE)
+    for effects in ("replace:#20c040", "blur:strength=1"):
+        result = checks.check_effects(effects, frame, (66, 46), is_matte=True, device=DEVICE)
         assert result.worst <= 1
 
 
@@ -80,8 +78,6 @@ def test_legend_and_hud_are_the_cpus():
     frame = PictureFormat((256, 200), "nv12")
     result = checks.check_effects("driving:outlines=no", frame, MASK_WH, is_matte=False, device=DEVICE)
     assert result.worst == 0
-    plain = checks.check_effects("driving:outlines=no,legend=no,hud=no", frame, MASK_WH, is_matte=False, device=DEVICE)
-    assert plain.worst == 0
 
 
 def difference_from_cpu(frame, *, of_device=lambda picture: picture, of_mask=lambda mask: mask):
