@@ -29,7 +29,7 @@ def _judged(target: Target, parts: Parts) -> dict[str, Any]:
     line: dict[str, Any] = {"target": target.name, "wanted": target.wanted}
     try:
         value, limit, more_is_better, stages = target.measure(parts)
-    except (KeyError, TypeError, ZeroDivisionError, StopIteration) as error:
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError, StopIteration) as error:
         return {**line, "verdict": "not measured", "why": f"{type(error).__name__}: {error}"}
     met = value >= limit if more_is_better else value <= limit
     missed = "" if met else f"missed by {abs(value - limit) / abs(limit):.0%}"
@@ -80,8 +80,9 @@ def _latency(parts: Parts) -> tuple[float, float, bool, str]:
 
 def _preprocess(case: str) -> Callable[[Parts], tuple[float, float, bool, str]]:
     def measure(parts: Parts) -> tuple[float, float, bool, str]:
-        name = next(name for name in _result(parts, "kernel_times") if name.startswith(case))
-        times = _result(parts, "kernel_times")[name]["preprocess"]
+        cases = _result(parts, "kernel_times")
+        name = next(name for name in reversed(cases) if name.startswith(case))  # of 1080p, the batch comes last
+        times = cases[name]["preprocess"]
         return times["ratio"], 1.6, False, f"kernel {times['kernel_ms']:.4f} ms, copy {times['copy_ms']:.4f} ms"
 
     return measure

@@ -19,6 +19,7 @@ from av.codec.hwaccel import HWAccel
 from rtseg.device_picture import DeviceYuv420
 from rtseg.errors import DecodeError, SourceError
 from rtseg.sources.base import Source, SourceInfo
+from rtseg.sources.decoding import VideoPass
 from rtseg.sources.file import FileSource
 from rtseg.sources.pixels import PictureReader, color_of
 from rtseg.types import Picture, Yuv420
@@ -71,6 +72,12 @@ class HardwareFileSource(FileSource):
             self.counters.notes.append(f"decode: {self.decoder}")
         self.info.details["decode"] = self.decoder
 
+    def _start_pass(self, *, careful: bool = False, resume_after_pts: int | None = None) -> VideoPass:
+        video = super()._start_pass(careful=careful, resume_after_pts=resume_after_pts)
+        if self._accelerator is not None:
+            video.stream.codec_context.options["extra_hw_frames"] = str(SURFACES_IN_USE)
+        return video
+
     def _try_hardware(self) -> str:
         """Open on the GPU and look at the first frame; return why it cannot be, or nothing."""
         self._accelerator = HWAccel("cuda", is_hw_owned=True, allow_software_fallback=False)
@@ -114,7 +121,9 @@ class SurfaceReader(PictureReader):
         if frame.format.name != "cuda":
             return super().read(frame)
         if why_not := self.why_not(frame):
-            raise DecodeError(f"GPU decoder: got {why_not}; expected surfaces like the first. Convert the file to one format.")
+            raise DecodeError(
+                f"GPU decoder: got {why_not}; expected surfaces like the first. Convert the file to one format."
+            )
         matrix, full_range = color_of(frame)
         return DeviceYuv420(
             frame.planes,
