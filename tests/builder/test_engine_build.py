@@ -1,4 +1,4 @@
-"""An engine is built once, by whoever asks first, and whoever is stopped or killed leaves nothing that is in the way."""
+"""An engine is built once, by whoever asks first; whoever is stopped or killed leaves nothing in the way."""
 
 from __future__ import annotations
 
