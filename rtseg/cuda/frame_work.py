@@ -70,7 +70,7 @@ class FrameWork:
         """Whether the work is one CUDA graph."""
 
     def record(self, stream: Stream) -> Callable[[], None]:
-        """Return the work, run once so that every kernel is loaded, then recorded as a graph where that can be."""
+        """Return the work, run once so that every kernel is loaded and recorded as a graph, where that can be."""
 
         def steps() -> None:
             self._prepare(self.picture, self.context.input)
@@ -81,9 +81,11 @@ class FrameWork:
 
         with opening(WHERE, self._runtime, "record the work of a frame"):
             self._runtime.synchronize()  # zeroing went over other streams
+            if not self._runtime.has_graphs:
+                return steps
             self._runtime.launch(stream, steps)
             self._runtime.synchronize()
-            self.recorded = self._runtime.has_graphs and self.context.is_recordable(stream)
+            self.recorded = self.context.is_recordable(stream)
             return self._runtime.record(stream, steps) if self.recorded else steps
 
 
