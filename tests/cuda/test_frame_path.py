@@ -109,18 +109,17 @@ def surface(frame):
 
 @pytest.mark.parametrize("stays", [False, True], ids=["to the host", "stays"])
 def test_a_decoders_surfaces_are_drawn_on_without_coming_to_the_host(stays):
-    frames = [yuv_frame(index) for index in range(3)]
-    expected, _, _ = run_stage(frames, [Tint()])
+    frames = [yuv_frame(index) for index in range(2)]
     came, _, error = run_stage([surface(frame) for frame in frames], [Tint()], stays=stays)
     assert error is None
-    for found, wanted in zip(came, expected, strict=True):
-        assert isinstance(found.shown.picture, DeviceYuv420) == stays
-        for plane, other in zip(planes_of(found.shown.picture), planes_of(wanted.shown.picture), strict=True):
-            np.testing.assert_array_equal(plane, other)
+    with CpuCompositor([Tint()], classes=CLASSES, palette=PALETTE) as cpu:
+        for frame, found in zip(frames, came, strict=True):
+            assert isinstance(found.shown.picture, DeviceYuv420) == stays
+            assert difference(found.shown.picture, cpu.composite(frame, found.result)) <= 1
 
 
 def test_the_legend_is_drawn_from_what_an_earlier_frame_had():
-    frames = [yuv_frame(index, (320, 208)) for index in range(5)]
+    frames = [yuv_frame(index, (200, 200)) for index in range(5)]
     came, _, error = run_stage(frames, [Driving(outlines=False, hud=False)])
     assert error is None
     bare = [Driving(outlines=False, hud=False, legend=False)]
