@@ -1,14 +1,16 @@
-"""Two documents of `rtseg bench` held together: what is better, worse, or not distinguishable.
+"""What is better, worse, or not distinguishable: settings of one run, and two documents of `rtseg bench`.
 
 Note [The rule]
     A benchmark has few repetitions, so no distribution is assumed. A number is better or worse only where
     - the repetitions of the one all lie above those of the other, which equal settings do by chance in
       2 / C(n + m, n) of all cases, and that is at most 1 in 10 (three repetitions each, or more);
     - and the medians differ by more than the larger of the two spreads ((most - least) / median);
-    - and further than LEAST_DIFFERENCE: the two were measured at different times, and what a machine does between two
-      runs is in no run's spread.
-    Latency percentiles and memory have one value over all repetitions. There the difference must exceed a fixed
-    margin, for latency also the relative spread of fps in both runs; this is the weaker rule, and the line says so.
+    - and, of two runs, further than LEAST_DIFFERENCE: they were measured at different times, and what a machine does
+      between two runs is in no run's spread. Settings of one run are interleaved, so there this does not apply.
+    The table, the report and the comparison of two documents all ask `judge`.
+    Where latency or memory has one value over all repetitions (older documents, systems that cannot restart the peak
+    of memory), the difference must exceed a fixed margin, for latency also the relative spread of fps in both
+    runs; this is the weaker rule, and the line says so.
     Where other programs took much more of the machine in one run, fps and latency are not compared at all. Everything
     else is not distinguishable, and that is printed in these words.
 """
@@ -22,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from rtseg.bench.report_values import PARTS, Entry, digits, entries_of, mapping, number, percent
+from rtseg.bench.report_values import PARTS, Entry, digits, entries_of, mapping, number, numbers, percent
 
 Judgement = Literal["better", "worse", "not distinguishable"]
 
@@ -34,8 +36,8 @@ MOST_OTHERS_DIFFERENCE: Final = 0.3
 """Cores that other programs may take more in one run than in the other before clocks are not compared."""
 RULE: Final = (
     "rule: better or worse only where all repetitions of one lie above all of the other (by chance at most 1 in 10), "
-    f"and the medians differ by more than the larger spread and by more than {LEAST_DIFFERENCE:.0%}; latency and "
-    "memory, which have one value over all repetitions, by more than a fixed margin (latency: and the spread of fps)"
+    f"and the medians differ by more than the larger spread, of two runs also by more than {LEAST_DIFFERENCE:.0%}; what "
+    "has one value over all repetitions by more than a fixed margin (latency: and the spread of fps)"
 )
 
 
@@ -178,6 +180,20 @@ def pair_of(before: Entry, after: Entry) -> Pair:
     )
 
 
+def within_run(result: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return how a setting stands to another of the same, interleaved run; see Note [The rule].
+
+    The rate of a paced source says nothing, so there it is what a frame costs that is compared.
+    """
+    name = "core_ms" if number(result.get("pace_hz")) or number(other.get("pace_hz")) else "fps"
+    mine, theirs = (numbers(mapping(one.get("values")).get(name)) for one in (result, other))
+    judgement, why = judge(theirs, mine, more_is_better=name == "fps", least_difference=0.0)
+    if judgement == "not distinguishable":
+        return f"not distinguishable in {name} ({why})"
+    ratio = statistics.median(mine) / statistics.median(theirs)
+    return f"{judgement}: {ratio:.2f} × the {name} ({why})"
+
+
 def judge(
     before: Sequence[float],
     after: Sequence[float],
@@ -189,6 +205,8 @@ def judge(
 
     `least_difference` is 0 for settings of one run, which were interleaved.
     """
+    if not before or not after:
+        return "not distinguishable", "no values of the repetitions"
     chance = 2 / math.comb(len(before) + len(after), len(before))
     if chance > MOST_CHANCE:
         return "not distinguishable", (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
 
 from rtseg.backends.base import Backend, EngineRequest, Hint, Precision
 from rtseg.backends.registry import load_backend
+from rtseg.bench.resizing import resized_bundle
 from rtseg.bench.settings import BenchOptions, Setting
-from rtseg.errors import ConfigError
+from rtseg.errors import ConfigError, EngineError
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.options import CardOptions
 from rtseg.segmenter import Segmenter, load
@@ -32,6 +34,7 @@ class Engines:
         self._options = options
         self._stack = ExitStack()
         self._loaded: dict[EngineKey, Segmenter] = {}
+        self._folder = Path()
 
     def key_of(self, setting: Setting, *, live: bool) -> EngineKey:
         """Return which engine a setting needs: one frame soonest for a single live stream, else most a second."""
@@ -47,12 +50,13 @@ class Engines:
 
     def _load(self, key: EngineKey) -> Segmenter:
         options = self._options.model_options
-        if key.size_wh is None or options:
-            extra: dict[str, Any] = {} if key.size_wh is None else {"size_wh": key.size_wh}
+        if key.size_wh is None or options or key.size_wh == bundle_of(key.model, self._options).network.size_wh:
+            extra: dict[str, Any] = {"size_wh": key.size_wh} if key.size_wh and options else {}
             return load(key.model, backend=key.backend, precision=key.precision, hint=key.hint, **{**options, **extra})
-        return _load_resized(key, key.size_wh)
+        return _load_resized(key, key.size_wh, self._folder)
 
     def __enter__(self) -> Engines:
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="rtseg-bench-")))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,10 +69,11 @@ def bundle_of(model: str, options: BenchOptions) -> Bundle:
     return load_bundle(model, options=CardOptions(**options.model_options))
 
 
-def _load_resized(key: EngineKey, size_wh: tuple[int, int]) -> Segmenter:
+def _load_resized(key: EngineKey, size_wh: tuple[int, int], folder: Path) -> Segmenter:
     """Load a model with a card at another input size than its own."""
-    bundle = load_bundle(key.model)
-    bundle = replace(bundle, network=replace(bundle.network, size_wh=size_wh))
+    card = load_bundle(key.model)
+    old_wh = card.network.size_wh
+    bundle = resized_bundle(card, size_wh, folder)
 
     def request_for(kind: type[Backend]) -> EngineRequest:
         precision, _ = bundle.choose_precision(key.precision, quantised=kind.runs_int8_files)
@@ -77,9 +82,16 @@ def _load_resized(key: EngineKey, size_wh: tuple[int, int]) -> Segmenter:
             raise ConfigError(f"precision: got {precision!r}; expected one of {names}. Use auto.")
         network = bundle.network_for(precision)
         return EngineRequest(
-            network, cast(Precision, precision), key.hint, model=key.model, torch_network=bundle.torch_network
+            network, cast(Precision, precision), key.hint, model=key.model, torch_network=card.torch_network
         )
 
-    backend, reasons = load_backend(key.backend, request_for)
+    try:
+        backend, reasons = load_backend(key.backend, request_for)
+    except EngineError as error:
+        raise EngineError(
+            f"--size: got {size_wh[0]}x{size_wh[1]} for a network made for {old_wh[0]}x{old_wh[1]}, and {error} "
+            "Or leave --size out."
+        ) from error
     _, file_reasons = bundle.choose_precision(key.precision, quantised=backend.runs_int8_files)
-    return Segmenter(bundle, backend, backend_reasons=(*reasons, *file_reasons))
+    said = f"Input {size_wh[0]}x{size_wh[1]}, as asked; the card's scores hold at {old_wh[0]}x{old_wh[1]} only."
+    return Segmenter(bundle, backend, backend_reasons=(*reasons, *file_reasons, said))

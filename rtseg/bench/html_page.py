@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from rtseg.bench.compare import RULE
 from rtseg.bench.html_style import SCRIPT, style_sheet
 from rtseg.bench.html_tables import definitions, details_of, list_of, results_table
 from rtseg.bench.plots_drawing import Figure
@@ -131,8 +132,7 @@ def _results(entries: Sequence[Entry]) -> str:
     shown = (
         f'<div class="said"><h3>What may be said</h3>{_items([escape(text) for text in said])}'
         '<p class="note">Each against the one before that is most like it, measured in turns in one run. '
-        "Nothing is said where the repetitions overlap, where the spread is larger than the difference, or of fewer "
-        "than three of them.</p></div>"
+        f"{escape(RULE.capitalize())}.</p></div>"
         if said
         else ""
     )

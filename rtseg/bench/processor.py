@@ -69,12 +69,13 @@ def machine_cpu_seconds() -> float | None:
     return (user + nice + system + irq + softirq + stolen) / _TICKS_HZ
 
 
-def restart_memory_peak() -> None:
-    """Forget the peak so far, where the kernel can (Linux); elsewhere the peak stays that of the whole process."""
+def restart_memory_peak() -> bool:
+    """Forget the peak so far and return True, where the kernel can (Linux); elsewhere it stays the whole process's."""
     try:
         (_PROC / "self" / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        return
+        return False
+    return True
 
 
 def memory_peak_mib() -> float | None:

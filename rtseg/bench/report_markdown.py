@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rtseg.bench.compare import RULE
 from rtseg.bench.report_tables import columns_for, statements, troubles
 from rtseg.bench.report_values import (
     UNKNOWN,
@@ -25,7 +26,7 @@ def markdown_of(document: Mapping[str, Any]) -> str:
         ["## rtseg bench", *_heading(document, entries)],
         _table(entries),
         _bullets([f"**{kind}**: {plain(text)}" for kind, text in troubles(document, entries)]),
-        _bullets([plain(text) for text in statements(entries)]),
+        _bullets([plain(text) for text in _said(entries)]),
         _details("Repetitions", _repetitions(entries)),
         _details("Reasons", _bullets([plain(text) for text in _reasons(entries)])),
         _details("What is timed", _bullets([plain(text) for text in _timed(document)])),
@@ -66,6 +67,12 @@ def _table(entries: Sequence[Entry]) -> list[str]:
         marks = " **failed**" if failed else " **fault**" if entry.faults else ""
         lines.append(f"| {entry.place} | {plain(entry.label)}{marks} | " + " | ".join(map(plain, cells)) + " |")
     return lines
+
+
+def _said(entries: Sequence[Entry]) -> list[str]:
+    """Return what may be said, and behind it by which rule."""
+    said = statements(entries)
+    return [*said, RULE] if said else []
 
 
 def _repetitions(entries: Sequence[Entry]) -> list[str]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rtseg.bench.compare import RULE
 from rtseg.bench.plots_drawing import SMALL_PX, TITLE_PX, Figure, Role, Stroke, Words, clipped, text_width
 from rtseg.bench.plots_latency import distribution_figure, glass_figure, waterfall_figure
 from rtseg.bench.plots_raster import pixels_of
@@ -107,6 +108,7 @@ def _said(entries: Sequence[Entry]) -> Figure | None:
     texts = statements(entries)
     figure = Figure(INNER_PX, 0.0, "what may be said")
     _put_lines(figure, texts, "ink")
+    _put_lines(figure, [RULE], "muted")
     return figure if texts else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rtseg.bench.compare import judge
+from rtseg.bench.compare import within_run
 from rtseg.bench.plots_scores import score_of
 from rtseg.bench.report_values import PARTS, UNKNOWN, Entry, digits, mapping, number, percent, sentences, whole
 
@@ -45,9 +45,13 @@ def columns_for(entries: Sequence[Entry]) -> list[Column]:
 
 
 def statements(entries: Sequence[Entry]) -> list[str]:
-    """Return what may be said of the fps of each setting against the one before that is most like it."""
-    ran = [entry for entry in entries if entry.error is None and entry.values("fps") and not entry.paced]
+    """Return what may be said of each setting against the one before that is most like it; not of searches."""
+    ran = [entry for entry in entries if entry.error is None and entry.values("fps") and not _searched(entry)]
     return [_statement(entry, _most_alike(entry, ran[:place])) for place, entry in enumerate(ran) if place]
+
+
+def _searched(entry: Entry) -> bool:
+    return bool(mapping(entry.result.get("capacity")))
 
 
 def _most_alike(entry: Entry, others: Sequence[Entry]) -> Entry:
@@ -60,12 +64,8 @@ def _most_alike(entry: Entry, others: Sequence[Entry]) -> Entry:
 
 
 def _statement(entry: Entry, other: Entry) -> str:
-    mine, theirs = entry.values("fps"), other.values("fps")
-    judgement, why = judge(theirs, mine, more_is_better=True, least_difference=0.0)
     both = f"{entry.place} {entry.label} against {other.place} {other.label}"
-    if judgement == "not distinguishable":
-        return f"{both}: not distinguishable in fps ({why})"
-    return f"{both}: {statistics.median(mine) / statistics.median(theirs):.2f} × the fps ({why})"
+    return f"{both}: {within_run(entry.result, other.result)}"
 
 
 def troubles(document: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:

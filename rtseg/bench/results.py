@@ -9,6 +9,7 @@ from typing import Any
 
 from rtseg.bench.glass import GlassMeasurement
 from rtseg.bench.parts import Job
+from rtseg.bench.scores import score_notes, score_of
 from rtseg.bench.settings import Setting
 from rtseg.bench.summary import (
     Repetition,
@@ -18,7 +19,6 @@ from rtseg.bench.summary import (
     limit_json,
     merged_durations,
     rounded,
-    score_of,
     stages_json,
     values_of,
     warm_up_json,
@@ -26,6 +26,7 @@ from rtseg.bench.summary import (
 from rtseg.errors import RtsegError
 
 MEASURED = (
+    "model_sha256",
     "policy", "pace_hz", "sources", "repeats", "values", "fps", "bare_fps", "efficiency", "limit_fps", "limit_share",
     "work_share", "core_ms", "spread", "limit", "latency_ms", "frame_age_ms", "stages", "histogram", "drops", "frames",
     "warm_up", "cpu_cores", "others_cores", "memory_peak_mib", "gpu", "energy_j_per_frame", "glass_ms", "capacity",
@@ -47,6 +48,8 @@ def result_json(
 ) -> dict[str, Any]:
     """Return one setting's measurements as plain values."""
     values = values_of(repetitions, cores=cores, paced=job.options.pace_hz is not None)
+    segmenter = job.segmenter
+    score = score_of(segmenter.bundle, segmenter.info.precision)
     latency, age = merged_durations(repetitions, "latency"), merged_durations(repetitions, "frame_age")
     return {
         **_identity(job, effect=effect),
@@ -75,8 +78,8 @@ def result_json(
         "glass_ms": None if glass is None else glass.glass_ms,
         "capacity": capacity,
         "reasons": _reasons(job),
-        "notes": [] if glass is None else glass.notes(),
-        "score": score_of(job.segmenter.bundle, job.segmenter.info.precision),
+        "notes": [*score_notes(score, segmenter.info.precision), *([] if glass is None else glass.notes())],
+        "score": score,
         "error": None,
     }
 
@@ -103,6 +106,7 @@ def _identity(job: Job, *, effect: str | None) -> dict[str, Any]:
     segmenter = job.segmenter
     return {
         "model": segmenter.bundle.name,
+        "model_sha256": segmenter.bundle.sha256_for(segmenter.info.precision),
         "backend": segmenter.info.name,
         "precision": segmenter.info.precision,
         "size": list(segmenter.size_wh),

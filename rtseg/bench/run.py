@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from rtseg.api import effects_for
 from rtseg.bench.capacity import CapacitySearch, Trial, capacity_json, trial_of
@@ -41,6 +41,23 @@ FORMAT = 1
 """Number of the document's format."""
 MOST_ALONE_SECONDS = 1.5
 """Decoding and encoding are fast: so long is enough for hundreds of frames."""
+
+
+Alone = tuple[Usage, Usage | None, Usage | None]
+"""The bare engine, decoding and encoding, each measured alone."""
+
+
+class Ran(NamedTuple):
+    """What was measured of a pipeline in one window."""
+
+    usage: Usage
+    gpu: dict[str, float] | None
+    memory_peak_mib: float | None
+    memory_restarted: bool
+
+    def repetition(self, alone: Alone) -> Repetition:
+        """Return it with what was measured alone in the same round."""
+        return Repetition(self.usage, *alone, self.gpu, self.memory_peak_mib, self.memory_restarted)
 
 
 @dataclass(slots=True)
@@ -192,13 +209,13 @@ class Bench:
         """Measure one setting once; what another setting of this round has measured alone is taken from there."""
         if alone_first:
             alone = self._alone(prepared, shared)
-            pipeline, gpu, memory = self._pipeline(prepared, self._options.sources)
+            ran = self._pipeline(prepared, self._options.sources)
         else:
-            pipeline, gpu, memory = self._pipeline(prepared, self._options.sources)
+            ran = self._pipeline(prepared, self._options.sources)
             alone = self._alone(prepared, shared)
-        prepared.repetitions.append(Repetition(pipeline, *alone, gpu=gpu, memory_peak_mib=memory))
+        prepared.repetitions.append(ran.repetition(alone))
 
-    def _alone(self, prepared: Prepared, shared: dict[object, Usage]) -> tuple[Usage, Usage | None, Usage | None]:
+    def _alone(self, prepared: Prepared, shared: dict[object, Usage]) -> Alone:
         """Return the bare engine, decoding alone and encoding alone."""
         seconds = self._options.seconds
         short = min(seconds, MOST_ALONE_SECONDS)
@@ -215,21 +232,21 @@ class Bench:
             encode = _once(shared, encoding, lambda: encoding.measure(short))
         return bare, decode, encode
 
-    def _pipeline(self, prepared: Prepared, sources: int) -> tuple[Usage, dict[str, float] | None, float | None]:
-        restart_memory_peak()
+    def _pipeline(self, prepared: Prepared, sources: int) -> Ran:
+        restarted = restart_memory_peak()
         with GpuMeter() as gpu:
             usage = measure_pipeline(prepared.job, sources=sources, seconds=self._options.seconds)
-        return usage, gpu.summary(), memory_peak_mib()
+        return Ran(usage, gpu.summary(), memory_peak_mib(), restarted)
 
     def _search_capacity(self, prepared: Prepared) -> None:
         options = self._options
         pace_hz, limit_ms = options.pace_hz or 0.0, options.p99_limit_ms
-        pipelines: dict[int, tuple[Usage, dict[str, float] | None, float | None]] = {}
+        pipelines: dict[int, Ran] = {}
 
         def attempt(cameras: int) -> Trial:
             self._say(f"{cameras} at {pace_hz:g} frames a second: {prepared.setting}")
             pipelines[cameras] = self._pipeline(prepared, cameras)
-            return trial_of(pipelines[cameras][0], cameras=cameras, pace_hz=pace_hz, p99_limit_ms=limit_ms)
+            return trial_of(pipelines[cameras].usage, cameras=cameras, pace_hz=pace_hz, p99_limit_ms=limit_ms)
 
         search = CapacitySearch(attempt)
         try:
@@ -242,8 +259,7 @@ class Bench:
         prepared.capacity["cameras"] = cameras
         prepared.sources = max(1, cameras)
         bare, _, _ = self._alone(prepared, {})
-        usage, gpu, memory = pipelines[prepared.sources]
-        prepared.repetitions.append(Repetition(usage, bare, gpu=gpu, memory_peak_mib=memory))
+        prepared.repetitions.append(pipelines[prepared.sources].repetition((bare, None, None)))
 
     def _measure_glass(self, prepared: Prepared) -> None:
         """Run one pipeline whose pictures carry the time; apart from the rounds, because drawing it costs time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import Any, Final
 
 from rtseg.bench.meter import METER_STAGE
 from rtseg.bench.window import Usage
-from rtseg.models.bundle import Bundle
 from rtseg.stats import DurationHistogram, StageStats
 
 LIFE_OF_A_FRAME: Final = ("decode", "preprocess", "infer", "postprocess", "render")
@@ -30,6 +28,8 @@ class Repetition:
     encode: Usage | None = None
     gpu: Mapping[str, float] | None = None
     memory_peak_mib: float | None = None
+    memory_restarted: bool = False
+    """Whether that peak is this repetition's own, not that of the process since its start."""
 
     def encode_core_ms(self) -> float:
         """Return core-milliseconds a frame of encoding; 0 where the sink encodes nothing."""
@@ -83,7 +83,22 @@ def values_of(repetitions: Sequence[Repetition], *, cores: int, paced: bool) -> 
     if not paced:
         values.lists["efficiency"] = [one.pipeline.fps / one.bare.fps for one in repetitions]
         values.lists |= _limits(repetitions, cores)
+    values.lists |= _latencies(repetitions) | _memory(repetitions)
     return Values({name: [rounded(value) for value in found] for name, found in values.lists.items()})
+
+
+def _latencies(repetitions: Sequence[Repetition]) -> dict[str, list[float]]:
+    """Return percentiles of the latency by repetition; nothing where one of them has seen no frame."""
+    found = [merged_durations([one], "latency") for one in repetitions]
+    if not all(latency.count for latency in found):
+        return {}
+    return {f"latency_p{point}_ms": [latency.percentile_ms(point) for latency in found] for point in (50, 99)}
+
+
+def _memory(repetitions: Sequence[Repetition]) -> dict[str, list[float]]:
+    """Return the memory peak by repetition; nothing where the system does not restart it."""
+    peaks = [one.memory_peak_mib for one in repetitions if one.memory_restarted and one.memory_peak_mib is not None]
+    return {"memory_peak_mib": peaks} if len(peaks) == len(repetitions) else {}
 
 
 def _limits(repetitions: Sequence[Repetition], cores: int) -> dict[str, list[float]]:
@@ -182,19 +197,3 @@ def warm_up_json(repetitions: Sequence[Repetition]) -> dict[str, Any]:
         "seconds": round(sum(one.seconds for one in warm_ups), 3),
         "steady": all(one.steady for one in warm_ups),
     }
-
-
-def score_of(bundle: Bundle, precision: str) -> dict[str, Any] | None:
-    """Return the card's first score for the file in use, with its name; None where the card has none."""
-    scores = bundle.scores
-    int8 = scores.get("int8")
-    if precision == "int8" and isinstance(int8, Mapping) and isinstance(int8.get("miou"), float):
-        return {"name": _score_name(f"{int8.get('data', 'int8')} miou"), "value": int8["miou"]}
-    for name, value in scores.items():
-        if isinstance(value, float):
-            return {"name": _score_name(name), "value": value}
-    return None
-
-
-def _score_name(text: str) -> str:
-    return re.sub(r"[_/]+", " ", text)

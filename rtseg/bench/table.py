@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rtseg.bench.compare import RULE, within_run
+
 Result = Mapping[str, Any]
 
 COLUMNS: Final = (
@@ -12,8 +14,6 @@ COLUMNS: Final = (
     "drops",
 )  # fmt: skip
 
-LEAST_REPEATS: Final = 3
-"""Fewer repetitions say nothing about how much the next one would differ."""
 NOISY: Final = 0.03
 """From this share of the cores on, what other processes took is said."""
 
@@ -26,7 +26,7 @@ def document_lines(document: Mapping[str, Any]) -> list[str]:
     lines += [f"{number}: {label_of(one)}" for number, one in enumerate(ran, start=1)]
     lines += [_capacity_line(number, one) for number, one in enumerate(ran, start=1) if one["capacity"]]
     lines += [
-        f"{number} against 1: {comparison(one, ran[0], name='core_ms' if one['pace_hz'] else 'fps')}"
+        f"{number} against 1: {within_run(one, ran[0])}"
         for number, one in enumerate(ran[1:], start=2)
         if one["capacity"] is None
     ]
@@ -34,21 +34,6 @@ def document_lines(document: Mapping[str, Any]) -> list[str]:
     lines += [line for number, one in enumerate(ran, start=1) for line in _doubts(number, one, document)]
     lines += [f"not run: {label_of(one)}: {one['error']}" for one in results if one["error"] is not None]
     return [*lines, *_closing(document, ran)]
-
-
-def comparison(result: Result, other: Result, *, name: str = "fps") -> str:
-    """Return how a value of one result stands to another's; refused where the spread exceeds the difference.
-
-    The rate of a paced source says nothing, so there `name` is "core_ms", what a frame costs.
-    """
-    repeats = min(result["repeats"], other["repeats"])
-    if repeats < LEAST_REPEATS:
-        return f"not distinguishable: {repeats} repetitions show no spread; measure at least {LEAST_REPEATS}"
-    difference = result[name] / other[name] - 1
-    spread = max(result["spread"].get(name, 0.0), other["spread"].get(name, 0.0))
-    if spread > abs(difference):
-        return f"not distinguishable: spread {spread:.1%} > difference {abs(difference):.1%}"
-    return f"{result[name] / other[name]:.2f}x the {name} ({difference:+.1%}, spread {spread:.1%})"
 
 
 def label_of(result: Result) -> str:
@@ -141,4 +126,6 @@ def _closing(document: Mapping[str, Any], ran: Sequence[Result]) -> Iterator[str
     yield f"machine: {', '.join(facts)}"
     for number, result in enumerate(ran, start=1):
         yield f"{number}: {' '.join(result['reasons'])}"
+    if len(ran) > 1:
+        yield RULE
     yield "not timed: " + " ".join(document["not_timed"])

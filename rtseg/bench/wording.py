@@ -23,6 +23,7 @@ def timed(options: BenchOptions) -> list[str]:
         "stages: time a frame spent inside each stage, waiting for other stages left out; infer is the time from "
         "submission to result, in which frames overlap.",
         "spread: (most - least) / median of the repetitions.",
+        "score: the card's headline, at the card's input size; `file` says which of its files it was measured with.",
         "memory_peak_mib: the most resident memory of the process, with every compared engine loaded.",
     ]
 

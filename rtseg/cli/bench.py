@@ -49,17 +49,22 @@ def command(
         list[str] | None,
         typer.Option("--model-option", metavar="KEY=VALUE", help="A fact about an .onnx file that has no card."),
     ] = None,
+    fail_on_worse: Annotated[
+        bool, typer.Option("--fail-on-worse", help="With compare: exit with 1 where anything is worse.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
     """Measure every combination of the options, interleaved, and say what is better and what cannot be told apart."""
     from rtseg.cli.benching import BenchRequest, compare_files, execute
+    from rtseg.errors import ConfigError
 
     del debug  # read by main(), which decides how an error is shown
     names = tuple(models or ("street",))
     if names[0] == "compare":
-        typer.echo(compare_files(names[1:]))
-        return
+        raise typer.Exit(compare_files(names[1:], fail_on_worse=fail_on_worse))
+    if fail_on_worse:
+        raise ConfigError("--fail-on-worse: got models to measure; expected compare A.json B.json. Leave it out.")
     request = BenchRequest(
         models=names,
         sources=tuple(source or ()),

@@ -76,8 +76,10 @@ def execute(request: BenchRequest) -> int:
     return 0
 
 
-def compare_files(names: Sequence[str]) -> str:
-    """Return what is better, worse or not distinguishable in the second of two documents.
+def compare_files(names: Sequence[str], *, fail_on_worse: bool) -> int:
+    """Print what is better, worse or not distinguishable in the second of two documents, and return the exit code.
+
+    It is 1 where something is worse and `fail_on_worse` is given, else 0.
 
     Raises:
         ConfigError: not two files, or not documents of `rtseg bench --json`.
@@ -87,7 +89,9 @@ def compare_files(names: Sequence[str]) -> str:
     from rtseg.bench.compare import compare_documents
 
     before, after = (read_document(Path(name)) for name in names)
-    return "\n".join(compare_documents(before, after).lines())
+    comparison = compare_documents(before, after)
+    sys.stdout.write("\n".join(comparison.lines()) + "\n")
+    return int(fail_on_worse and comparison.worse)
 
 
 def settings_of(request: BenchRequest) -> list[Setting]:

@@ -33,10 +33,12 @@ def usage(
     return Usage(frames, seconds, cpu_seconds, others, joules, WarmUp(20, 0.5, steady), stats)
 
 
-def stats_with(*, ages_ms=(), drops=0) -> Stats:
+def stats_with(*, ages_ms=(), latencies_ms=(), drops=0) -> Stats:
     stats = Stats()
     for age_ms in ages_ms:
         stats.frame_age.add(round(age_ms * 1e6))
+    for latency_ms in latencies_ms:
+        stats.latency.add(round(latency_ms * 1e6))
     if drops:
         stats.frames.dropped["newer_frame"] = drops
     return stats

@@ -88,8 +88,7 @@ def test_delay_of_the_sink_is_in_the_number():
     slow = run_pair(PacedSource(9, interval_seconds=0.07), SlowSink(0.05)).to_json()
     assert quick["count"] == slow["count"] == 7
     assert quick["unreadable"] == slow["unreadable"] == 0
-    assert slow["p50"] >= quick["p50"] + 49
-    assert slow["p50"] >= 50
+    assert slow["p50"] >= 50 > 2 * quick["p50"]
     assert 0 < quick["p50"] <= quick["p95"] <= quick["p99"] <= quick["max"]
 
 

@@ -204,7 +204,7 @@ def test_statements_compare_with_the_setting_most_alike():
         result("b", fps=(90.0,)),
     )
     said = statements(found)
-    assert said[0].startswith("2 street · bf16 · null sink against 1 street · int8 · null sink: 0.60 × the fps")
+    assert said[0].startswith("2 street · bf16 · null sink against 1 street · int8 · null sink: worse: 0.60 × the fps")
     assert said[1].startswith("3 street · bf16 · .mp4 sink against 2 street · bf16 · null sink: not distinguishable")
     assert "too few" in said[2]
 

@@ -10,6 +10,7 @@ from rtseg.bench import run as bench_run
 from rtseg.bench.run import Bench
 from rtseg.bench.settings import BenchOptions, Setting, combinations
 from rtseg.errors import ConfigError
+from rtseg.models.bundle import load_bundle
 from tests.conftest import write_clip
 
 QUICK = BenchOptions(seconds=0.05, repeats=2)
@@ -60,6 +61,9 @@ def test_the_document_holds_what_was_agreed(clip):
     assert sum(histogram["counts"]) == result["latency_ms"]["count"]
     assert result["warm_up"]["frames"] > 0
     assert result["memory_peak_mib"] > 20
+    assert result["model_sha256"] == load_bundle("person").sha256
+    assert len(result["values"]["latency_p50_ms"]) == len(result["values"]["latency_p99_ms"]) == 2
+    assert max(result["values"].get("memory_peak_mib", [20])) <= result["memory_peak_mib"] + 0.1
     assert result["core_ms"] == pytest.approx(1000 * result["cpu_cores"] / result["fps"], rel=0.5)
     assert any("fake, as asked" in reason for reason in result["reasons"])
 
@@ -113,9 +117,15 @@ def test_settings_are_measured_in_turn_and_what_they_share_once_a_round(clip, mo
     ]  # fmt: skip
 
 
+@pytest.mark.needs_torch
 def test_another_input_size_is_really_used(clip):
-    (result,) = measured([fake(clip, size_wh=(128, 96))], ONCE)["results"]
-    assert result["size"] == [128, 96]
+    pytest.importorskip("onnx")
+    resized, own = measured([fake(clip, size_wh=(128, 96)), fake(clip, size_wh=(256, 256))], ONCE)["results"]
+    assert (resized["size"], own["size"]) == ([128, 96], [256, 256])
+    assert resized["score"] is None
+    assert own["score"]["name"] == "portraits val IoU"
+    assert any("scores hold at 256x256 only" in reason for reason in resized["reasons"])
+    assert not any("scores hold" in reason for reason in own["reasons"])
 
 
 def test_the_capacity_of_a_slow_engine_is_found_by_trying(clip, monkeypatch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from rtseg.bench.summary import (
@@ -11,14 +9,13 @@ from rtseg.bench.summary import (
     faults_of,
     limit_json,
     machine_limit_fps,
-    score_of,
     spread_of,
     stages_json,
     values_of,
     warm_up_json,
 )
 from rtseg.stats import Stats
-from tests.bench.parts import usage
+from tests.bench.parts import stats_with, usage
 
 
 def repetition(*, fps=40.0, bare_fps=50.0, decode_core_ms=2.0, infer_core_ms=38.0, encode_core_ms=None) -> Repetition:
@@ -104,9 +101,17 @@ def test_one_unsteady_warm_up_is_said():
     assert warm_up_json(rounds) == {"frames": 40, "seconds": 1.0, "steady": False}
 
 
-def test_the_score_is_that_of_the_file_in_use():
-    scores = {"camvid_val_miou": 0.66, "int8": {"data": "camvid/val", "miou": 0.65}, "protocol": "by hand"}
-    bundle = SimpleNamespace(scores=scores)
-    assert score_of(bundle, "bf16") == {"name": "camvid val miou", "value": 0.66}
-    assert score_of(bundle, "int8") == {"name": "camvid val miou", "value": 0.65}
-    assert score_of(SimpleNamespace(scores={}), "bf16") is None
+def test_latency_and_memory_have_a_value_for_every_repetition_where_they_are_its_own():
+    rounds = [
+        Repetition(
+            usage(stats=(stats_with(latencies_ms=[ms] * 9),)), usage(), memory_peak_mib=peak, memory_restarted=True
+        )
+        for ms, peak in ((20.0, 300.0), (40.0, 310.0))
+    ]
+    lists = values_of(rounds, cores=2, paced=True).lists
+    assert lists["latency_p50_ms"] == pytest.approx([20, 40], rel=0.05)
+    assert lists["latency_p99_ms"] == pytest.approx([20, 40], rel=0.05)
+    assert lists["memory_peak_mib"] == [300.0, 310.0]
+    rounds[1].memory_restarted = False
+    assert "memory_peak_mib" not in values_of(rounds, cores=2, paced=True).lists
+    assert "latency_p50_ms" not in values_of([repetition()], cores=2, paced=True).lists

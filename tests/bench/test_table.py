@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rtseg.bench.table import comparison, document_lines
+from rtseg.bench.compare import RULE
+from rtseg.bench.report_tables import statements
+from rtseg.bench.report_values import entries_of
+from rtseg.bench.table import document_lines
 
 
 def result(*, fps=50.0, spread=0.02, **more):
@@ -14,6 +17,7 @@ def result(*, fps=50.0, spread=0.02, **more):
         "source": {"name": "road.mp4"}, "sink": "null", "policy": "every", "pace_hz": None, "sources": 1, "repeats": 3,
         "fps": fps, "bare_fps": 60.0, "efficiency": fps / 60, "limit_fps": 58.0, "limit_share": fps / 58,
         "work_share": 0.9, "core_ms": 38.0, "cpu_cores": 1.9, "others_cores": 0.01,
+        "values": {"fps": [fps * 0.995, fps, fps * 1.005], "core_ms": [37.9, 38.0, 38.1]},
         "spread": {"fps": spread, "core_ms": spread}, "latency_ms": durations, "frame_age_ms": durations,
         "drops": {"newer_frame": 3}, "faults": [],
         "reasons": ["r."], "notes": [], "warm_up": {"frames": 9, "seconds": 1.0, "steady": True}, "capacity": None,
@@ -27,25 +31,39 @@ def document(*results):
     return {"machine": machine, "results": list(results), "not_timed": ["Loading."]}
 
 
+def lines_of(*results) -> list[str]:
+    return [line for line in document_lines(document(*results)) if " against " in line]
+
+
 def test_a_difference_smaller_than_the_spread_is_not_told():
-    text = comparison(result(fps=51, spread=0.05), result(fps=50, spread=0.01))
-    assert text == "not distinguishable: spread 5.0% > difference 2.0%"
-    assert comparison(result(fps=50, spread=0.01), result(fps=51, spread=0.05)).startswith("not distinguishable")
+    shaky = result(fps=50.0, values={"fps": [40.0, 50.0, 51.0]})
+    (told,) = lines_of(shaky, result(fps=53.0, values={"fps": [52.0, 53.0, 64.0]}))
+    assert told.startswith("2 against 1: not distinguishable in fps")
+    (told,) = lines_of(result(fps=50.0), result(fps=53.0))
+    assert told.startswith("2 against 1: better: 1.06 × the fps")
 
 
-def test_a_difference_larger_than_the_spread_is_told():
-    text = comparison(result(fps=75, spread=0.05), result(fps=50, spread=0.01))
-    assert text == "1.50x the fps (+50.0%, spread 5.0%)"
+def test_table_and_report_say_the_same_by_the_same_rule_and_state_it():
+    pairs = [(50.0, 53.0), (50.0, 50.1), (53.0, 50.0)]
+    for first, second in pairs:
+        both = document(result(fps=first), result(fps=second, precision="int8"))
+        (told,) = (line for line in document_lines(both) if " against " in line)
+        (said,) = statements(entries_of(both))
+        assert told.partition(": ")[2] == said.partition(": ")[2]
+        assert RULE in document_lines(both)
+    assert RULE not in document_lines(document(result()))
 
 
 def test_too_few_repetitions_have_no_spread_to_compare_with():
-    text = comparison(result(fps=100, repeats=2), result(fps=50, repeats=5))
-    assert text.startswith("not distinguishable: 2 repetitions")
+    (told,) = lines_of(result(values={"fps": [50.0, 50.1]}), result(values={"fps": [99.0, 99.1]}))
+    assert "not distinguishable" in told
+    assert "too few" in told
 
 
 def test_paced_settings_are_compared_by_what_a_frame_costs():
-    lines = document_lines(document(result(pace_hz=30.0), result(pace_hz=30.0, core_ms=19.0)))
-    assert "2 against 1: 0.50x the core_ms (-50.0%, spread 2.0%)" in lines
+    cheap = result(pace_hz=30.0, values={"fps": [30.0] * 3, "core_ms": [19.0, 19.1, 19.2]})
+    (told,) = lines_of(result(pace_hz=30.0), cheap)
+    assert told.startswith("2 against 1: better: 0.50 × the core_ms")
 
 
 def test_every_number_stands_under_its_name():

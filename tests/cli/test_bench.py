@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from rtseg.cli import main
+from tests.bench.documents import document as made_document
+from tests.bench.documents import result as made_result
 
 FAKE = ["--backend", "fake", "--seconds", "0.05", "--repeats", "1", "-q"]
 
@@ -58,6 +60,7 @@ def test_lists_become_combinations_and_what_cannot_run_is_told(clip, tmp_path, c
         (["--html", "report.txt"], 2, ".html"),
         (["--codec", "h266", "-o", "mp4"], 2, "codec"),
         (["compare", "a.json"], 2, "two"),
+        (["--fail-on-worse"], 2, "compare A.json B.json"),
         (["compare", "a.json", "b.json"], 2, "a.json"),
     ],
 )
@@ -76,6 +79,16 @@ def test_what_no_result_file_is_cannot_be_compared(tmp_path, capsys):
         (tmp_path / name).write_text(text)
         assert main(["bench", "compare", str(tmp_path / name), str(tmp_path / name)]) == 2
         assert "rtseg bench --json" in capsys.readouterr().err
+
+
+def test_compare_fails_on_what_is_worse_only_where_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, fps in (("slow", (30.0, 30.5, 31.0)), ("quick", (60.0, 61.0, 60.5))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(made_document(made_result(fps=fps))))
+    assert main(["bench", "compare", "quick.json", "slow.json", "--fail-on-worse"]) == 1
+    assert "fps: 60.5 -> 30.5 (-49.6%): worse" in capsys.readouterr().out
+    assert main(["bench", "compare", "slow.json", "quick.json", "--fail-on-worse"]) == 0
+    assert main(["bench", "compare", "quick.json", "slow.json"]) == 0
 
 
 TELLING = """
