@@ -36,7 +36,8 @@ MOST_OTHERS_DIFFERENCE: Final = 0.3
 """Cores that other programs may take more in one run than in the other before clocks are not compared."""
 RULE: Final = (
     "rule: better or worse only where all repetitions of one lie above all of the other (by chance at most 1 in 10), "
-    f"and the medians differ by more than the larger spread, of two runs also by more than {LEAST_DIFFERENCE:.0%}; what "
+    f"and the medians differ by more than the larger spread, of two runs also by more than "
+    f"{LEAST_DIFFERENCE:.0%}; what "
     "has one value over all repetitions by more than a fixed margin (latency: and the spread of fps)"
 )
 
