@@ -113,8 +113,9 @@ def hint_for(*, live: bool) -> Hint:
     return "latency" if live else "throughput"
 
 
-SNAP = 13
-"""A matte within so many bytes (5 %) of nothing or of everything is taken as that."""
+SNAP = 38
+"""A matte within so many bytes (15 %) of nothing or of everything is taken as that. Chosen on real mattes (600x800, with
+hair): their mean absolute difference falls from 0.038 (no snapping) over 0.030 (5 %) to 0.025, hardly further beyond."""
 
 
 @cache

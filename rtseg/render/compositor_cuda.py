@@ -38,7 +38,7 @@ from rtseg.render.panels import HudPainter, LegendPainter, Row, hud_panel, legen
 from rtseg.render.planes import Box, Canvas, PlaneFormat, Scratch
 from rtseg.types import FloatArray, Segmentation, UInt8Array
 
-SNAP: Final[int] = 13
+SNAP: Final[int] = 38
 """A matte within so many bytes of nothing or of everything is taken as that; as `rtseg.segmenter` does."""
 _LONGEST_HUD: Final[HudState] = HudState(fps=99999.9, frame_age_ms=999999, dropped=999999999)
 
