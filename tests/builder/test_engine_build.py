@@ -138,13 +138,16 @@ def test_a_stopped_build_leaves_nothing(cache, sent, code):
     words = ["build", "street", "--backend", "tensorrt", "--size", "1280x640"]
     starter = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'rtseg'; " \
               "from rtseg.cli import entry; entry()"  # fmt: skip
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", starter, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
-    assert b"building: no engine" in process.stderr.readline()
-    time.sleep(0.3)
-    process.send_signal(sent)
-    out, err = process.communicate(timeout=100)
+    ) as process:
+        try:
+            assert b"building: no engine" in process.stderr.readline()
+            time.sleep(0.3)
+            process.send_signal(sent)
+            out, err = process.communicate(timeout=100)
+        finally:
+            process.kill()
     assert process.returncode == code, err
     assert out == b""
     assert b"Traceback" not in err
