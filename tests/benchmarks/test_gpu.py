@@ -71,6 +71,7 @@ def test_what_failed_is_not_measured_and_no_number_is_made_up():
         assert "value" not in line
 
 
+@pytest.mark.needs_torch
 def test_one_part_that_fails_is_recorded_and_goes_no_further(capsys):
     def broken(where, budget):
         raise ValueError("planted")
