@@ -91,7 +91,12 @@ def test_a_wrong_picture_is_refused(wrong):
         ({"hint": "speed"}, ConfigError, "hint: got 'speed'"),
         ({"threads": 0}, ConfigError, "threads: got 0"),
         ({"edges": True}, ConfigError, "expected a matte"),
-        ({"backend": "torch", "precision": "fp8"}, ConfigError, "precision: got 'fp8'"),
+        pytest.param(
+            {"backend": "torch", "precision": "fp8"},
+            ConfigError,
+            "precision: got 'fp8'",
+            marks=pytest.mark.needs_torch,
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, error, message):
