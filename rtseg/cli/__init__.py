@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -43,7 +44,27 @@ def entry() -> None:
     signal.signal(signal.SIGTERM, ending.ask)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started this wants it ignored
         signal.signal(signal.SIGINT, ending.ask)
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as ended:
+        if not ending.asked:
+            raise
+        code = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
+    if ending.asked:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """End at once, after everything has been put in place: a compiler's own threads may still call into Python.
+
+    TensorRT reports its last steps after a stopped build has returned. If Python is being taken down by then, the
+    report ends the process with an abort in place of the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 class Ending:
@@ -52,6 +73,11 @@ class Ending:
     def __init__(self, *, patience_seconds: float = 3.0) -> None:
         self._patience_seconds = patience_seconds
         self._asked_at: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """True once a signal has come."""
+        return self._asked_at is not None
 
     def ask(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal: end; more of them within a few seconds (a key held down) change nothing, later ones end it."""
