@@ -87,6 +87,9 @@ class Frame:
     """Which source of a run this frame is of."""
     duration: int | None = None
     """How long the frame is shown, in units of `time_base`, where the container says."""
+    held: str = ""
+    """Empty for a frame of its own; "reconnecting" for one that is shown again, with a visible mark, while its source
+    is silent."""
 
     @property
     def pts_seconds(self) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rtseg.audio_feed import AudioFeed
 from rtseg.types import Frame, Matrix, Segmentation
 
 
@@ -41,6 +42,8 @@ class StreamFormat:
     """Transfer curve of the source, kept, a name of `color.TRANSFER_CODES` ("smpte2084"); None: unknown."""
     audio_path: Path | None = None
     """The file whose first audio stream goes along; None: no audio."""
+    audio_feed: AudioFeed | None = None
+    """The sound of a live source, encoded, on the timeline of the frames' pts; None: none."""
     start_seconds: float = 0.0
     """Source time that becomes time 0 of the output (`--start`)."""
     end_seconds: float | None = None

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from rtseg.audio_feed import AudioFeed
 from rtseg.types import Frame, Matrix
 
-SourceKind = Literal["file", "images", "camera", "stream", "synthetic"]
+SourceKind = Literal["file", "images", "camera", "stream", "screen", "synthetic"]
+SourceState = Literal["connecting", "live", "stalled", "reconnecting", "frozen", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,12 @@ class SourceCounters:
     """Packets that could not be decoded and were skipped."""
     mended_pts: int = 0
     """Frames whose pts was missing, repeated or ran backwards and was mended."""
+    reconnects: int = 0
+    """Times that a live source was lost and found again."""
+    dropped_decode: int = 0
+    """Frames that were skipped, undecoded, because decoding fell behind a live source."""
+    repeated: int = 0
+    """Frames of a live source that were the same picture as the one before, to the byte."""
     notes: list[str] = field(default_factory=list)
     """One plain sentence for each kind of trouble met, ready to be shown as a warning at the end."""
 
@@ -99,6 +107,24 @@ class Source(ABC):
         Raises:
             DecodeError: the source ended and not one frame could be decoded.
         """
+
+    @property
+    def state(self) -> SourceState:
+        """What the source is doing at the moment. Threading: may be read from any thread."""
+        return "live"
+
+    @property
+    def state_detail(self) -> str:
+        """One line about the state ("no frame for 2.0 s"), without credentials; empty where there is nothing to say.
+
+        Threading: may be read from any thread.
+        """
+        return ""
+
+    @property
+    def audio(self) -> AudioFeed | None:
+        """The sound of a live source on the timeline of its frames, once it is open; None: it has none, or a file."""
+        return None
 
     def files(self) -> Sequence[Path]:
         """Return the files that it reads, known before `open()`; none where it reads no file."""
