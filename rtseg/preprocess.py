@@ -14,6 +14,8 @@ import numpy as np
 from rtseg.color import yuv_to_rgb_matrix
 from rtseg.errors import ConfigError
 from rtseg.geometry import resize_linear
+from rtseg.halving import box_means
+from rtseg.recycling import Scratch
 from rtseg.types import Picture, UInt8Array, Yuv420
 
 
@@ -40,6 +42,8 @@ class NetworkBuffers:
     def __init__(self, *, keeps_luma: bool) -> None:
         self._buffers: dict[tuple[str, tuple[int, ...]], UInt8Array] = {}
         self._keeps_luma = keeps_luma
+        self.scratch = Scratch()
+        """Where the halves are worked out."""
 
     def get(self, name: str, shape: tuple[int, ...]) -> UInt8Array:
         """Return the buffer of that name; the luma is a new one where somebody keeps it beyond the next picture."""
@@ -94,12 +98,14 @@ def _resized(
 
     Exact halves cost a fifth of averaging by area at an uneven ratio (1080p to 512x288: 0.6 ms against 3.2 on one
     core), and what is left is at most a ratio of 2, which two-tap interpolation does not step over.
+    See also Note [Four sums in a word].
     """
     height, width = pixels.shape[:2]
     halved_wh = (_halved(width, size_wh[0]), _halved(height, size_wh[1]))
     if halved_wh != (width, height):
         halved = None if buffers is None else buffers.get(f"{name} halved", (halved_wh[1], halved_wh[0]))
-        pixels = np.asarray(cv2.resize(pixels, halved_wh, dst=halved, interpolation=cv2.INTER_AREA), np.uint8)
+        box_wh = (width // halved_wh[0], height // halved_wh[1])
+        pixels = box_means(pixels, box_wh, halved, None if buffers is None else buffers.scratch)
     return resize_linear(pixels, size_wh, None if buffers is None else buffers.get(name, (size_wh[1], size_wh[0])))
 
 
