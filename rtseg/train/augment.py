@@ -23,6 +23,10 @@ class AugmentSettings:
     """Smallest share of the picture's sides that is seen; the rest is cut away and the view enlarged."""
     largest_crop: float = 1.1
     """Largest share; above 1 the picture gets smaller, and its surroundings are ignored."""
+    rare_share: float = 0.0
+    """Classes: samples for which several views are drawn, of which that with the most of rare targets is taken."""
+    rare_views: int = 3
+    """How many views are drawn for them."""
     stretch: float = 0.15
     """Standard deviation of the logarithm of the change of aspect."""
     rotation_degrees: float = 4.0
@@ -71,6 +75,8 @@ class AugmentSettings:
                 f"augment: got crops from {self.smallest_crop} to {self.largest_crop}; expected 0 < smallest <= "
                 "largest <= 4. Change them."
             )
+        if self.rare_views < 1:
+            raise ConfigError(f"augment rare_views: got {self.rare_views}; expected at least 1 view. Change it.")
         if min(self.stretch, self.rotation_degrees, self.colour, self.light_matching) < 0:
             raise ConfigError("augment: got a strength below 0; expected 0 or more. Change it.")
 
@@ -91,6 +97,20 @@ PROFILES: Final[Mapping[str, AugmentSettings]] = {
     ),
 }  # fmt: skip
 """none: the picture as it is; plain: any subject; street: the road; person: people."""
+
+
+_GENTLER: Final = (
+    "stretch", "rotation_degrees", "colour", "grey_share", "blur_share", "low_resolution_share", "noise_share",
+    "compression_share", "webcam_share", "night_share", "glare_share", "rain_share", "fog_share", "cut_out_share",
+)  # fmt: skip
+"""What is scaled down where a run gets milder; views, mirroring and who is seen stay as they are."""
+
+
+def milder(settings: AugmentSettings, amount: float) -> AugmentSettings:
+    """Return settings that change pictures less: strengths and shares times 1 - `amount`, 0..1."""
+    if not amount:
+        return settings
+    return replace(settings, **{name: getattr(settings, name) * (1 - amount) for name in _GENTLER})
 
 
 def augment_settings(value: str | Mapping[str, Any], default: AugmentSettings = PROFILES["plain"]) -> AugmentSettings:

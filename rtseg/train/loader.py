@@ -46,6 +46,10 @@ class Batch:
     """bool [N, H, W]; None where everything is known."""
     pseudo: Tensor
     """bool [N]: the averaged network may fill in what the target leaves open."""
+    soft: Tensor | None = None
+    """uint8 [N, K, h, w], 0..255: a teacher's probabilities; None: of no sample."""
+    taught: Tensor | None = None
+    """bool [N]: which samples have such; None: none has."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -56,7 +60,9 @@ class Batch:
             return self
         ignored = None if self.ignored is None else self.ignored.to(device, non_blocking=True)
         moved = [t.to(device, non_blocking=True) for t in (self.pictures, self.targets, self.pseudo)]
-        return Batch(moved[0], moved[1], ignored, moved[2])
+        soft = None if self.soft is None else self.soft.to(device, non_blocking=True)
+        taught = None if self.taught is None else self.taught.to(device, non_blocking=True)
+        return Batch(moved[0], moved[1], ignored, moved[2], soft, taught)
 
 
 def stacked(samples: list[TrainingSample], *, pinned: bool = False) -> Batch:
@@ -69,11 +75,22 @@ def stacked(samples: list[TrainingSample], *, pinned: bool = False) -> Batch:
         torch.from_numpy(np.stack([sample.rgb for sample in samples])),
         torch.from_numpy(np.stack([sample.target for sample in samples])),
         torch.tensor([sample.pseudo for sample in samples]),
+        *_taught(samples),
     ]
     if pinned:
         parts = [part.pin_memory() for part in parts]
         ignored = None if ignored is None else ignored.pin_memory()
-    return Batch(parts[0], parts[1], ignored, parts[2])
+    return Batch(parts[0], parts[1], ignored, *parts[2:])
+
+
+def _taught(samples: list[TrainingSample]) -> list[Tensor]:
+    """Return a teacher's probabilities uint8 [N, K, h, w] and who has some, bool [N]; nothing where nobody has."""
+    known = next((sample.soft for sample in samples if sample.soft is not None), None)
+    if known is None:
+        return []
+    nothing = np.zeros_like(known)
+    soft = np.stack([nothing if sample.soft is None else sample.soft for sample in samples])
+    return [torch.from_numpy(soft), torch.tensor([sample.soft is not None for sample in samples])]
 
 
 class BatchLoader:

@@ -201,7 +201,7 @@ class Trainer:
         targets, ignored = self._filled(batch, pictures) if fills else (batch.targets, batch.ignored)
         with self._device.autocast():
             output = self.network(pictures)
-        loss, _ = self._loss(output, targets, ignored)
+        loss, _ = self._loss(output, targets, ignored, batch.soft, batch.taught)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or math.inf)

@@ -52,6 +52,9 @@ class LossSettings:
     """Pixels whose right answer has less than this probability are always kept."""
     label_smoothing: float = 0.0
     """Semantic only: share of the truth that is spread over all classes."""
+    distil: float = 0.0
+    """Weight of the cross-entropy with a teacher's probabilities, see `[distil]`; where a teacher and the truth
+    contradict each other, the truth alone counts."""
     auxiliary: float = 0.4
     """Weight of each auxiliary output."""
     class_weighting: Literal["none", "frequency"] = "none"
@@ -71,7 +74,7 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         """Check what a recipe may have wrong."""
-        weights = (self.cross_entropy, self.focal, self.dice, self.boundary, self.laplacian)
+        weights = (self.cross_entropy, self.focal, self.dice, self.boundary, self.laplacian, self.distil)
         if min(weights) < 0 or not any(weights):
             raise ConfigError(f"loss: got the weights {weights}; expected none below 0 and one above. Weigh a term.")
         if self.task == "semantic" and self.laplacian:
@@ -97,7 +100,12 @@ class SegmentationLoss(nn.Module, ABC):
         self.settings = settings
 
     def forward(
-        self, output: TrainingOutput, target: Tensor, ignored: Tensor | None = None
+        self,
+        output: TrainingOutput,
+        target: Tensor,
+        ignored: Tensor | None = None,
+        soft: Tensor | None = None,
+        taught: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar loss and its terms (detached, unweighted, of the main output), all float32.
 
@@ -105,9 +113,13 @@ class SegmentationLoss(nn.Module, ABC):
             output: what the network gave in training.
             target: uint8 [N, H, W], see Note [Training targets].
             ignored: mattes only: bool [N, H, W], True where the target is unknown.
+            soft: uint8 [N, C, h, w], 0..255: a teacher's probabilities; None: no teacher spoke.
+            taught: bool [N], of which samples.
         """
         logits, auxiliary, boundary = unpacked(output)
         terms = self.terms(logits, target, ignored)
+        if soft is not None and taught is not None and self.settings.distil:
+            terms["distil"] = self.distilled(logits, target, ignored, soft, taught)
         total = self._sum(terms)
         if auxiliary and self.settings.auxiliary:
             sides = torch.stack([self._sum(self.terms(side, target, ignored, whole=False)) for side in auxiliary])
@@ -122,6 +134,13 @@ class SegmentationLoss(nn.Module, ABC):
     @abstractmethod
     def terms(self, logits: Tensor, target: Tensor, ignored: Tensor | None, whole: bool = True) -> dict[str, Tensor]:
         """Return the terms of one output, by the names of their weights; `whole` False: only those of single pixels."""
+
+    @abstractmethod
+    def distilled(self, logits: Tensor, target: Tensor, ignored: Tensor | None, soft: Tensor, taught: Tensor) -> Tensor:
+        """Return the mean cross-entropy with a teacher's probabilities, where the truth does not contradict them.
+
+        Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv 1503.02531.
+        """
 
     @abstractmethod
     def boundary_terms(
@@ -178,6 +197,17 @@ class ClassLoss(SegmentationLoss):
         if whole and (of.dice or of.boundary):
             found |= self._overlaps(shares.exp(), ids, band)
         return found or {"cross_entropy": weighted_mean(losses, weights)}
+
+    def distilled(self, logits: Tensor, target: Tensor, ignored: Tensor | None, soft: Tensor, taught: Tensor) -> Tensor:
+        """Return the mean cross-entropy with a teacher; it is heard where it gives the truth more than one half."""
+        logits, target = self._together(logits, _without(target, ignored))
+        answers = _as_shares(soft, (logits.shape[2], logits.shape[3])).permute(0, 2, 3, 1).reshape(-1, logits.shape[1])
+        answers = answers / answers.sum(dim=1, keepdim=True).clamp(min=1e-3)
+        ids = self.targets.ids(target).reshape(-1)
+        right = F.pad(self.targets.member, (0, 0, 0, 1), value=1.0)[ids]
+        heard = ((answers * right).sum(dim=1) > 0.5) & taught.repeat_interleave(target[0].numel())
+        surprise = -(answers * class_terms.log_shares(logits)).sum(dim=1)
+        return weighted_mean(surprise, heard.float())
 
     def boundary_terms(
         self, boundary: Tensor, logits: Tensor, target: Tensor, ignored: Tensor | None
@@ -248,6 +278,14 @@ class MatteLoss(SegmentationLoss):
         if whole and of.laplacian:
             found["laplacian"] = matte_terms.laplacian(shares, truth, known, of.laplacian_levels)
         return found or {"cross_entropy": weighted_mean(losses, weights)}
+
+    def distilled(self, logits: Tensor, target: Tensor, ignored: Tensor | None, soft: Tensor, taught: Tensor) -> Tensor:
+        """Return the mean cross-entropy with a teacher; it is heard where it is within one half of what is known."""
+        logits, truth, known = self._together(logits, target, ignored)
+        answers = _as_shares(soft, (logits.shape[1], logits.shape[2]))[:, 0]
+        heard = ((answers - truth).abs() * known < 0.5) & taught[:, None, None]
+        losses = F.binary_cross_entropy_with_logits(logits, answers, reduction="none")
+        return weighted_mean(losses, heard.float())
 
     def boundary_terms(
         self, boundary: Tensor, logits: Tensor, target: Tensor, ignored: Tensor | None
@@ -328,6 +366,14 @@ def balanced_entropy(logits: Tensor, true: Tensor, known: Tensor) -> Tensor:
     weight = known * torch.where(true > 0, 1 - edges, edges)
     entropy = F.binary_cross_entropy_with_logits(logits.float()[:, 0], true, reduction="none")
     return (entropy * weight).sum() / known.sum().clamp(min=1)
+
+
+def _as_shares(soft: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Return probabilities float32 [N, K, h, w], 0..1, of bytes at another size."""
+    shares = soft.float() / 255
+    if tuple(shares.shape[2:]) == size_hw:
+        return shares
+    return F.interpolate(shares, size=size_hw, mode="bilinear", align_corners=False)
 
 
 def _without(target: Tensor, ignored: Tensor | None) -> Tensor:

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import ConfigError
-from rtseg.train.augment import AugmentSettings, augment_settings
+from rtseg.train.augment import AugmentSettings, augment_settings, milder
 from rtseg.train.camera import faulty, recoloured
 from rtseg.train.compose import placed, plain_wall
 from rtseg.train.pictures import LabelledPicture, PictureSet, SetSettings
+from rtseg.train.rare_views import choose_view, rarity_of
 from rtseg.train.samples import Task, TrainingSample
+from rtseg.train.soft_answers import planes_of
 from rtseg.train.targets import IGNORED
-from rtseg.train.warping import looks_outside, random_warp, warp_ids, warp_smooth
+from rtseg.train.warping import AffineMap, at_scale, looks_outside, random_warp, warp_ids, warp_smooth
 from rtseg.train.weather import SceneKinds, weathered
 from rtseg.types import UInt8Array
 
@@ -54,6 +56,7 @@ class MixedSource:
         augmentation: AugmentSettings,
         seed: int,
         task: Task = "semantic",
+        mildness: float = 0.0,
     ) -> None:
         """Prepare.
 
@@ -63,6 +66,7 @@ class MixedSource:
             augmentation: the run's.
             seed: two sources of the same sets and seed give the same samples.
             task: of the run.
+            mildness: how much weaker the changes are, see `Phase.mildness`.
 
         Raises:
             ConfigError: the sets do not fit together.
@@ -77,14 +81,17 @@ class MixedSource:
             raise ConfigError(f"set {empty[0]}: got no picture; expected some. Correct its path.")
         self._sets, self._seed, self._task, self._augmentation = tuple(sets), seed, task, augmentation
         self._shares = np.asarray(shares, np.float64) / sum(shares)
-        self._changes = [augment_settings(each.settings.augment, augmentation) for each in sets]
+        self._changes = [milder(augment_settings(each.settings.augment, augmentation), mildness) for each in sets]
+        self._rarity: npt.NDArray[np.float64] | None = None
+        if sets[0].table is not None and any(changes.rare_share for changes in self._changes):
+            self._rarity = rarity_of(self.frequencies())
         self._kinds = None if sets[0].table is None else SceneKinds(sets[0].table)
         self._people = self._weights([each.settings.cut_out for each in sets])
         self._backgrounds = self._weights([each.settings.background for each in sets])
 
-    def with_shares(self, shares: Sequence[float]) -> MixedSource:
-        """Return a source of the same sets and seed with other shares, for another phase of the run."""
-        return MixedSource(self._sets, shares, self._augmentation, self._seed, self._task)
+    def with_shares(self, shares: Sequence[float], mildness: float = 0.0) -> MixedSource:
+        """Return a source of the same sets and seed with other shares and changes, for another phase of the run."""
+        return MixedSource(self._sets, shares, self._augmentation, self._seed, self._task, mildness)
 
     def draw(self, index: int, size_wh: tuple[int, int]) -> TrainingSample:
         """Return sample `index` of the run at a size; see `SampleSource`."""
@@ -94,12 +101,12 @@ class MixedSource:
         if self._task == "matte":
             sample = self._person(chosen, changes, size_wh, rng)
         else:
-            sample = seen(_any(chosen, rng), changes, size_wh, rng, outside=IGNORED)
+            sample = self._scene(_any(chosen, rng), changes, size_wh, rng)
         # Colours belong to the scene and come before the weather: fog is not violet, nor a lamp at night.
         rgb = recoloured(sample.rgb, rng, changes.colour) if changes.colour else sample.rgb
         if self._kinds is not None:
             rgb = weathered(rgb, sample.target, self._kinds, changes, rng)
-        return TrainingSample(faulty(rgb, changes, rng), sample.target, sample.ignored, chosen.pseudo)
+        return TrainingSample(faulty(rgb, changes, rng), sample.target, sample.ignored, chosen.pseudo, sample.soft)
 
     def frequencies(self, pictures_a_set: int = 200) -> npt.NDArray[np.float64]:
         """Return the share of the labelled pixels that each target has, float64 [T], as the sets are drawn.
@@ -127,6 +134,30 @@ class MixedSource:
         if not weights.sum() > 0:
             weights = np.where(wanted, 1.0, 0.0)
         return np.asarray(weights / weights.sum(), np.float64) if weights.sum() > 0 else None
+
+    def _scene(
+        self, picture: LabelledPicture, changes: AugmentSettings, size_wh: tuple[int, int], rng: np.random.Generator
+    ) -> LabelledPicture:
+        """Return a view of a road, with the teacher's probabilities uint8 [K, h, w] at half its size if there are."""
+        own_wh = (picture.rgb.shape[1], picture.rgb.shape[0])
+        views = changes.rare_views if self._rarity is not None and rng.random() < changes.rare_share else 1
+        warps = [random_warp(own_wh, size_wh, changes, rng) for _ in range(views)]
+        matrix = warps[0]
+        if self._rarity is not None and views > 1:
+            matrix = choose_view(picture.target, warps, size_wh, self._rarity)
+        rgb = warp_smooth(picture.rgb, matrix, size_wh)
+        target = warp_ids(picture.target, matrix, size_wh, IGNORED)
+        return LabelledPicture(rgb, target, soft=self._soft(picture, matrix, size_wh))
+
+    def _soft(self, picture: LabelledPicture, matrix: AffineMap, size_wh: tuple[int, int]) -> UInt8Array | None:
+        table = self._sets[0].table
+        if picture.soft is None or table is None:
+            return None
+        half_wh = (size_wh[0] // 2, size_wh[1] // 2)
+        factor = picture.soft.shape[2] / picture.rgb.shape[1], picture.soft.shape[1] / picture.rgb.shape[0]
+        moved = at_scale(matrix, factor, 2.0)
+        groups = [warp_smooth(np.asarray(group), moved, half_wh, outside=0) for group in picture.soft]
+        return planes_of(np.stack(groups), len(table.classes))
 
     def _person(
         self, chosen: PictureSet, changes: AugmentSettings, size_wh: tuple[int, int], rng: np.random.Generator

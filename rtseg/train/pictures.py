@@ -95,6 +95,8 @@ class LabelledPicture:
     """uint8 [H, W], see Note [Training targets]."""
     ignored: npt.NDArray[np.bool_] | None = None
     """Mattes only: bool [H, W], True where the target is unknown."""
+    soft: UInt8Array | None = None
+    """uint8 [G, h, w, 4], a teacher's probabilities; see Note [Kept answers] in `soft_answers`."""
 
 
 class PictureSet(Protocol):

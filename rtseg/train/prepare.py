@@ -19,8 +19,10 @@ from rtseg.train.pictures import PictureSet, SetSettings
 from rtseg.train.progress import Listener
 from rtseg.train.pseudo import Teacher, label_set
 from rtseg.train.recipe import Recipe
-from rtseg.train.sets import open_set
+from rtseg.train.samples import SampleSource
+from rtseg.train.sets import FileSet, open_set
 from rtseg.train.settings import TeacherSettings
+from rtseg.train.soft_answers import keep_answers, taught
 from rtseg.train.targets import TargetTable, target_table
 from rtseg.train.validate import open_validation
 
@@ -59,6 +61,7 @@ def prepare(
             raise ConfigError("teacher: got one where none can be loaded; expected a recipe without. Run rtseg train.")
         root = recipe.base_folder / recipe.teacher.folder if recipe.teacher.folder else folder / "teacher"
         sets = opener.labelled(sets, recipe.teacher, make_teacher, root)
+    sets, sample_teacher = opener.distilled(sets, make_teacher, folder)
     for each in sets:
         listener.on_note(f"set {each.settings.name}: {len(each)} pictures")
     counts = [len(each) for each in sets]
@@ -67,8 +70,10 @@ def prepare(
     ]
     source = MixedSource(sets, shares[0], recipe.augment, recipe.seed, recipe.task)
     frequencies = source.frequencies() if recipe.loss.class_weighting == "frequency" else None
+    mildness = [phase.mildness for phase in recipe.schedule.phases]
+    sources: tuple[SampleSource, ...] = tuple(map(source.with_shares, shares, mildness))
     return Materials(
-        sources=(source, *(source.with_shares(later) for later in shares[1:])),
+        sources=sources if sample_teacher is None else taught(sources, sample_teacher),
         loss=build_loss(recipe.loss, table, frequencies),
         membership=None if table is None else torch.from_numpy(table.membership()),
         validation=open_validation(recipe),
@@ -118,9 +123,7 @@ class _Opener:
         self, sets: Sequence[PictureSet], settings: TeacherSettings, make_teacher: MakeTeacher, root: Path
     ) -> list[PictureSet]:
         """Return the sets, those that the teacher is to label with its targets, kept under `root`."""
-        known = [each.name for each in self._recipe.sets]
-        if unknown := [name for name in settings.sets if name not in known]:
-            raise ConfigError(f"teacher.sets: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")
+        self._check_known("teacher.sets", settings.sets)
         teacher = make_teacher(settings)
         found = []
         for each in sets:
@@ -130,3 +133,40 @@ class _Opener:
                 each = self.opened(replace(each.settings, targets=str(place.resolve())))
             found.append(each)
         return found
+
+    def distilled(
+        self, sets: Sequence[PictureSet], make_teacher: MakeTeacher | None, folder: Path
+    ) -> tuple[list[PictureSet], Teacher | None]:
+        """Return the sets, some with a teacher's probabilities, and whom to ask about every sample, if anyone."""
+        settings = self._recipe.distil
+        if settings is None:
+            return list(sets), None
+        if make_teacher is None:
+            raise ConfigError("distil: got a teacher where none can be loaded; expected none. Run rtseg train.")
+        teacher = make_teacher(
+            TeacherSettings(bundles=settings.bundles, sets=(), options=settings.options, tta=settings.tta)
+        )
+        if settings.ask == "sample":
+            return list(sets), teacher
+        root = self._recipe.base_folder / settings.folder if settings.folder else folder / "soft"
+        self._check_known("distil.sets", settings.sets)
+        return [self._with_answers(each, teacher, root, settings.sets) for each in sets], None
+
+    def _with_answers(self, pictures: PictureSet, teacher: Teacher, root: Path, names: Sequence[str]) -> PictureSet:
+        name = pictures.settings.name
+        if name not in names:
+            return pictures
+        if not isinstance(pictures, FileSet):
+            raise ConfigError(f"distil.sets: got {name}; expected pictures on disk. Leave it out.")
+
+        def tell(done: int, total: int) -> None:
+            if done == total or done % 100 == 0:
+                self._listener.on_note(f"set {name}: {done} of {total} answered by {teacher.name}")
+
+        return keep_answers(teacher, pictures, root / name, progress=tell)
+
+    def _check_known(self, key: str, names: Sequence[str]) -> None:
+        """Raise ConfigError where a name is not that of a set of the recipe."""
+        known = [each.name for each in self._recipe.sets]
+        if unknown := [name for name in names if name not in known]:
+            raise ConfigError(f"{key}: got {unknown[0]!r}; expected some of {', '.join(known)}. Correct it.")

@@ -114,7 +114,7 @@ def label_set(
     """
     if not isinstance(pictures, FileSet):
         raise ConfigError(f"teacher: got {pictures.settings.path} to label; expected pictures on disk. Leave it out.")
-    order = _order(teacher, pictures.table)
+    order = order_of(teacher, pictures.table)
     _write_record(teacher, pictures, out_folder, confidence)
     for index, name in enumerate(pictures.names):
         path = target_path(out_folder, name)
@@ -127,7 +127,7 @@ def label_set(
     return out_folder
 
 
-def _order(teacher: Teacher, table: TargetTable | None) -> list[int]:
+def order_of(teacher: Teacher, table: TargetTable | None) -> list[int]:
     """Return the teacher's plane of each class of the run."""
     if table is None:
         return [-1]

@@ -13,6 +13,7 @@
     [average]                    # rtseg.train.averages.AverageSettings
     [pseudo]                     # rtseg.train.settings.PseudoSettings: labels by the averaged copy
     [teacher]                    # rtseg.train.settings.TeacherSettings: labels by other bundles, written beforehand
+    [distil]                     # rtseg.train.settings.DistilSettings: probabilities of other bundles as targets
     [validation]                 # rtseg.train.settings.ValidationSettings, with its own [[validation.set]]
     [export]                     # rtseg.train.settings.ExportSettings: the bundle and its card
 
@@ -39,12 +40,19 @@ from rtseg.train.optimise import OptimiserSettings
 from rtseg.train.pictures import SetSettings
 from rtseg.train.samples import Task
 from rtseg.train.schedule import ScheduleSettings
-from rtseg.train.settings import ClassSettings, ExportSettings, PseudoSettings, TeacherSettings, ValidationSettings
+from rtseg.train.settings import (
+    ClassSettings,
+    DistilSettings,
+    ExportSettings,
+    PseudoSettings,
+    TeacherSettings,
+    ValidationSettings,
+)
 from rtseg.train.tables import settings_from, tables_of, value_as
 
 _TABLES: Final = (
     "base_folder", "task", "seed", "start", "network", "classes", "set", "augment", "loss", "optimiser", "schedule",
-    "average", "pseudo", "teacher", "validation", "export",
+    "average", "pseudo", "teacher", "distil", "validation", "export",
 )  # fmt: skip
 MATTE_CLASSES: Final = ("background", "person")
 
@@ -70,6 +78,7 @@ class Recipe:
     average: AverageSettings = field(default_factory=AverageSettings)
     pseudo: PseudoSettings = field(default_factory=PseudoSettings)
     teacher: TeacherSettings | None = None
+    distil: DistilSettings | None = None
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     export: ExportSettings | None = None
 
@@ -82,6 +91,13 @@ class Recipe:
             raise ConfigError(f"recipe: got the sets {', '.join(names)}; expected different names. Rename one.")
         if self.loss.task != self.task:
             raise ConfigError(f"recipe: got task {self.task} with loss.task {self.loss.task}; expected one. Drop it.")
+        if (self.distil is None) != (self.loss.distil == 0):
+            raise ConfigError("recipe: got one of [distil] and loss.distil; expected both or neither. Add the other.")
+        if self.distil is not None and (self.distil.ask == "sample") != (self.task == "matte"):
+            raise ConfigError(
+                f"recipe: got distil.ask {self.distil.ask} with task {self.task}; expected sample for mattes, picture "
+                "for classes. Change it."
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -112,7 +128,7 @@ class Recipe:
         parts["set"] = [tables_of(settings) for settings in self.sets]
         for name in ("classes", "augment", "loss", "optimiser", "schedule", "average", "pseudo", "validation"):
             parts[name] = tables_of(getattr(self, name))
-        for name in ("teacher", "export"):
+        for name in ("teacher", "distil", "export"):
             if getattr(self, name) is not None:
                 parts[name] = tables_of(getattr(self, name))
         return parts
@@ -177,6 +193,7 @@ _PLAIN: Final[Mapping[str, type[Any]]] = {
     "average": AverageSettings,
     "pseudo": PseudoSettings,
     "teacher": TeacherSettings,
+    "distil": DistilSettings,
     "validation": ValidationSettings,
     "export": ExportSettings,
 }

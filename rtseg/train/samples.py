@@ -31,6 +31,8 @@ class TrainingSample:
     """Matte task only: bool [H, W], True where the target is unknown; None: it is known everywhere."""
     pseudo: bool = False
     """True where the averaged network may fill in what `target` leaves open (unlabelled or coarse pixels)."""
+    soft: UInt8Array | None = None
+    """uint8 [K, h, w], 0..255: a teacher's probabilities (of a matte: K = 1) at any size; None: it said nothing."""
 
 
 class SampleSource(Protocol):

@@ -23,6 +23,8 @@ class Phase:
     """Pictures a step."""
     start: float = 0.0
     """Progress at which it begins, 0..1."""
+    mildness: float = 0.0
+    """How much weaker the changes of the pictures are, 0..1; 1: none but mirroring and whole or cropped views."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class ScheduleSettings:
         if not starts or starts[0] != 0 or starts != sorted(starts) or starts[-1] >= 1:
             raise ConfigError(f"schedule.phases: got starts {starts}; expected 0, then rising, under 1. Order it.")
         for phase in self.phases:
+            if not 0 <= phase.mildness <= 1:
+                raise ConfigError(f"schedule.phases: got mildness {phase.mildness}; expected 0 to 1. Correct it.")
             if phase.batch < 1 or any(side < 32 or side % 32 for side in phase.size_wh):
                 raise ConfigError(
                     f"schedule.phases: got {phase.size_wh[0]}x{phase.size_wh[1]} with a batch of {phase.batch}; "

@@ -57,6 +57,33 @@ class TeacherSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistilSettings:
+    """`[distil]`: probabilities of other bundles as targets beside the truth; `loss.distil` is their weight."""
+
+    bundles: tuple[str, ...]
+    """Names, folders or .onnx files; several are averaged."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """See `TeacherSettings.options`."""
+    tta: tuple[Literal["flip", "scale"], ...] = ()
+    """Views of each picture that are averaged."""
+    ask: Literal["picture", "sample"] = "picture"
+    """picture: once about each picture of `sets`, before the run, and the answer moves along with the view; sample:
+    about each augmented sample of any set (mattes only)."""
+    sets: tuple[str, ...] = ()
+    """Names of the recipe's sets whose pictures are asked about."""
+    folder: str = ""
+    """Where these answers are kept, against the recipe's folder; empty: the run's folder."""
+
+    def __post_init__(self) -> None:
+        """Check that it is said what is asked about."""
+        if (self.ask == "picture") != bool(self.sets):
+            raise ConfigError(
+                f"distil: got ask {self.ask} with {len(self.sets)} sets; expected sets for picture, none for sample. "
+                "Correct it."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredSet:
     """`[[validation.set]]`: labelled pictures that are scored and never trained on."""
 

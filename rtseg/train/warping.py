@@ -77,9 +77,25 @@ def warp_smooth(
     border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
     moved = cv2.warpAffine(
         plane, matrix, out_wh, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR, borderMode=border,
-        borderValue=(outside or 0,) * 3,
+        borderValue=(outside or 0,) * 4,
     )  # fmt: skip
     return np.asarray(moved, np.uint8)
+
+
+def at_scale(matrix: AffineMap, source_factor: tuple[float, float], out_step: float) -> AffineMap:
+    """Return the matrix of the same view between a resized source and a smaller output.
+
+    Args:
+        matrix: between the full ones.
+        source_factor: width and height of the resized source, against the full one's.
+        out_step: pixels of the full output a pixel of the smaller one, along each side.
+    """
+    scale = np.array(source_factor)
+    linear, offset = matrix[:, :2], matrix[:, 2]
+    # Pixel i of the smaller output has its centre at out_step * (i + 0.5) - 0.5 of the full one.
+    offset = offset + linear @ np.full(2, 0.5 * out_step - 0.5)
+    offset = (offset + 0.5) * scale - 0.5
+    return np.concatenate([linear * out_step * scale[:, None], offset[:, None]], axis=1)
 
 
 def warp_ids(ids: UInt8Array, matrix: AffineMap, out_wh: tuple[int, int], outside: int) -> UInt8Array:

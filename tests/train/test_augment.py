@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rtseg.errors import ConfigError
-from rtseg.train.augment import PROFILES, AugmentSettings, augment_settings
+from rtseg.train.augment import PROFILES, AugmentSettings, augment_settings, milder
 
 
 def test_a_table_changes_fields_of_its_profile():
@@ -34,3 +34,13 @@ def test_only_the_street_has_weather_and_only_people_are_cut_out():
     assert not any(getattr(PROFILES[p], name) for p in ("none", "plain", "person") for name in weather)
     assert PROFILES["person"].cut_out_share > 0 == PROFILES["street"].cut_out_share
     assert AugmentSettings() == PROFILES["plain"]
+
+
+def test_milder_settings_change_less_and_show_the_same_views():
+    street = PROFILES["street"]
+    gentle = milder(street, 0.75)
+    assert gentle.night_share == pytest.approx(0.25 * street.night_share)
+    assert gentle.colour == pytest.approx(0.25 * street.colour)
+    assert (gentle.smallest_crop, gentle.largest_crop, gentle.flip) == (street.smallest_crop, street.largest_crop, True)
+    assert milder(street, 0.0) is street
+    assert milder(street, 1.0).fog_share == 0

@@ -78,3 +78,14 @@ def test_samples_with_and_without_unknown_pixels_stack():
     assert batch.ignored.tolist() == [[[False] * 2] * 2, unknown.tolist()]
     assert batch.pseudo.tolist() == [False, True]
     assert stacked([TrainingSample(rgb, target)]).ignored is None
+
+
+def test_a_teachers_answers_are_stacked_beside_samples_without():
+    def sample(soft=None):
+        return TrainingSample(np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.uint8), soft=soft)
+
+    batch = stacked([sample(), sample(np.full((3, 2, 4), 9, np.uint8))])
+    assert batch.soft.shape == (2, 3, 2, 4)
+    assert batch.soft.flatten(1).max(1).values.tolist() == [0, 9]
+    assert batch.taught.tolist() == [False, True]
+    assert stacked([sample(), sample()]).soft is None

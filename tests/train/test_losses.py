@@ -277,3 +277,50 @@ def test_an_empty_scene_is_learned_as_nothing():
 def test_settings_that_cannot_be_right_are_refused(settings):
     with pytest.raises(ConfigError, match="loss"):
         LossSettings(**settings)
+
+
+def taught(soft, batch: int = 2):
+    return (soft * 255).round().to(torch.uint8), torch.ones(batch, dtype=torch.bool)
+
+
+def test_distilling_is_cross_entropy_with_the_teacher_where_it_may_be_heard():
+    logits, target = case()
+    soft, heard = taught(torch.randn(2, 4, 8, 12).mul(3).softmax(1))
+    loss = only("distil")
+    total, terms = loss(logits, target, None, soft, heard)
+    shares = soft.float() / soft.float().sum(1, keepdim=True)
+    member = torch.cat([torch.from_numpy(TABLE.membership()).float(), torch.ones(1, 4)])
+    right = member[torch.where(target == IGNORED, 6, target.long())].permute(0, 3, 1, 2)
+    kept = (shares * right).sum(1) > 0.5
+    expected = -(shares * logits.log_softmax(1)).sum(1)[kept].mean()
+    assert 0 < kept.float().mean() < 1
+    assert total.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert terms["distil"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_only_samples_that_a_teacher_answered_about_are_distilled():
+    logits, target = case()
+    soft, heard = taught(torch.randn(2, 4, 8, 12).mul(3).softmax(1))
+    heard[1] = False
+    only("distil")(logits, target, None, soft, heard)[0].backward()
+    assert logits.grad[0].abs().sum() > 0
+    assert logits.grad[1].abs().sum() == 0
+
+
+def test_a_matte_teacher_is_not_heard_where_the_truth_contradicts_it():
+    logits = torch.zeros(1, 1, 1, 4, requires_grad=True)
+    target = torch.tensor([[[0, 255, 255, 0]]], dtype=torch.uint8)
+    ignored = torch.tensor([[[False, False, False, True]]])
+    soft, heard = taught(torch.tensor([[[[0.1, 0.9, 0.2, 0.8]]]]), 1)
+    loss = build_loss(LossSettings(task="matte", cross_entropy=0.0, distil=1.0))
+    total, _ = loss(logits, target, ignored, soft, heard)
+    total.backward()
+    assert total.item() == pytest.approx(math.log(2), rel=1e-3)
+    assert [value != 0 for value in logits.grad.flatten().tolist()] == [True, True, False, True]
+
+
+def test_answers_of_another_size_are_brought_to_the_logits():
+    logits, target = case()
+    soft, heard = taught(torch.full((2, 4, 4, 6), 0.25))
+    total, _ = only("distil")(logits, torch.full_like(target, IGNORED), None, soft, heard)
+    assert total.item() == pytest.approx(-logits.log_softmax(1).mean().item(), rel=1e-3)

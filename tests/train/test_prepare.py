@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs the extra `train`")
@@ -9,6 +10,7 @@ pytest.importorskip("torch", reason="training needs the extra `train`")
 from rtseg.errors import ConfigError
 from rtseg.train.prepare import prepare
 from rtseg.train.progress import Silent
+from rtseg.train.pseudo import Teacher
 from tests.train.tiny import CLASSES, tiny_recipe, write_squares
 
 pytestmark = pytest.mark.needs_torch
@@ -48,3 +50,32 @@ def test_no_set_at_all_is_an_error(tmp_path, optional):
     expected = "got none that is there" if optional else "does not exist"
     with pytest.raises(ConfigError, match=expected):
         prepare(tiny_recipe(tmp_path, set=[gone], validation={}), tmp_path, Notes())
+
+
+def distilling(folder, **changes):
+    here = one_set(write_squares(folder / "here"))
+    return {"set": [here], "classes": {"names": CLASSES}, "validation": {}, "loss": {"distil": 1.0}, **changes}
+
+
+def half_and_half(settings):
+    def probabilities(rgb):
+        return np.full((2, *rgb.shape[:2]), 0.5, np.float32)
+
+    return Teacher("t", tuple(CLASSES), probabilities)
+
+
+def test_samples_of_a_distilled_set_carry_the_teachers_probabilities(tmp_path):
+    distil = {"bundles": ["t.onnx"], "sets": ["here"]}
+    recipe = tiny_recipe(tmp_path, **distilling(tmp_path, distil=distil))
+    sample = prepare(recipe, tmp_path, Notes(), make_teacher=half_and_half).sources[0].draw(0, (32, 32))
+    assert sample.soft.shape == (2, 16, 16)
+    assert sample.soft.max() == 128
+    with pytest.raises(ConfigError, match="none can be loaded"):
+        prepare(recipe, tmp_path, Notes())
+
+
+def test_a_distilled_set_must_be_one_of_the_recipe(tmp_path):
+    distil = {"bundles": ["t.onnx"], "sets": ["nowhere"]}
+    recipe = tiny_recipe(tmp_path, **distilling(tmp_path, distil=distil))
+    with pytest.raises(ConfigError, match=r"distil.sets.*nowhere"):
+        prepare(recipe, tmp_path, Notes(), make_teacher=half_and_half)

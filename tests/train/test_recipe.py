@@ -93,3 +93,19 @@ def test_a_change_makes_the_tables_it_needs():
     found: dict = {}
     apply_change(found, "a.b.c=[1, 2]")
     assert found == {"a": {"b": {"c": [1, 2]}}}
+
+
+def test_distilling_needs_a_teacher_a_weight_and_the_right_question(tmp_path):
+    picture = {"bundles": ["t.onnx"], "sets": ["squares"]}
+    found = recipe_from(tables(distil=picture, loss={"distil": 0.5}), tmp_path)
+    assert found.distil.sets == ("squares",)
+    assert recipe_from(found.to_tables(), tmp_path).distil == found.distil
+    wrong = [
+        ({"distil": picture}, "both or neither"),
+        ({"loss": {"distil": 0.5}}, "both or neither"),
+        ({"distil": {"bundles": ["t.onnx"]}, "loss": {"distil": 0.5}}, "sets"),
+        ({"distil": {"bundles": ["t.onnx"], "ask": "sample"}, "loss": {"distil": 0.5}}, "picture for classes"),
+    ]
+    for changes, message in wrong:
+        with pytest.raises(ConfigError, match=message):
+            recipe_from(tables(**changes), tmp_path)

@@ -55,6 +55,7 @@ def test_phases_follow_each_other():
         ({"steps": 3, "phases": (Phase(size_wh=(32, 32), batch=1, start=0.5),)}, "expected 0, then rising"),
         ({"steps": 3, "phases": (Phase(size_wh=(33, 32), batch=1),)}, "multiples of 32"),
         ({"steps": 3, "phases": (Phase(size_wh=(32, 32), batch=0),)}, "at least one picture"),
+        ({"steps": 3, "phases": (Phase(size_wh=(32, 32), batch=1, mildness=1.5),)}, "mildness"),
     ],
 )
 def test_what_cannot_be_right_fails(changes, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtseg.train.augment import PROFILES
-from rtseg.train.warping import looks_outside, random_warp, view, warp_ids, warp_smooth
+from rtseg.train.warping import at_scale, looks_outside, random_warp, view, warp_ids, warp_smooth
 from tests.train.pictures import blocks
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8)
@@ -70,3 +70,14 @@ def test_crops_stay_within_their_range():
         sides = np.abs(np.diag(matrix[:, :2]))
         assert ((sides >= 0.5 - 1e-9) & (sides <= 0.8 + 1e-9)).all()
         assert not looks_outside(matrix, (100, 50), (100, 50))
+
+
+def test_a_view_at_another_scale_shows_the_same_places():
+    rng = np.random.default_rng(1)
+    labels = blocks(1, (128, 64), 5, block_px=16)
+    matrix = random_warp((128, 64), (96, 64), replace(PROFILES["plain"], whole_share=0.0), rng)
+    full = warp_ids(labels, matrix, (96, 64), 255)
+    twice = labels.repeat(2, 0).repeat(2, 1)
+    assert np.array_equal(warp_ids(twice, at_scale(matrix, (2.0, 2.0), 1.0), (96, 64), 255), full)
+    half = warp_ids(labels, at_scale(matrix, (1.0, 1.0), 2.0), (48, 32), 255)
+    assert (half == full[1::2, 1::2]).mean() > 0.93
