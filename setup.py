@@ -17,7 +17,7 @@ setup(
     packages=[*find_packages(include=["rtseg", "rtseg.*"]), "rtseg_engines"],
     package_dir={"rtseg_engines": "engines"},
     package_data={
-        "rtseg": ["py.typed", "datasets/taxonomies/*.toml"],
+        "rtseg": ["py.typed", "datasets/taxonomies/*.toml", "serve/page/*"],
         "rtseg_engines": [
             f"{name}/{file}"
             for name in ("street", "person")

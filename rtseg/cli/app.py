@@ -10,7 +10,7 @@ import typer
 
 _NEEDS_ARGUMENTS: Final = frozenset({"run", "eval", "train", "build"})
 """Verbs that show their help when nothing follows them."""
-VERBS: Final = ("run", "eval", "train", "build", "models", "doctor", "bench")
+VERBS: Final = ("run", "serve", "eval", "train", "build", "models", "doctor", "bench")
 """In the order of the help. `rtseg.cli.VERB` is the file of each."""
 
 
