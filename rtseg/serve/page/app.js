@@ -46,12 +46,14 @@ function showServer(state, text) {
   byId("server-text").textContent = text;
 }
 
+const machineText = (machine) => (typeof machine === "object" ? [machine.cpu, machine.cores && `${machine.cores} cores`].filter(Boolean).join(", ") : machine);
+
 async function load() {
   try {
     const info = await call("GET", "/api/info");
     setBackgrounds(info.backgrounds || []);
     for (const tab of Object.values(tabs)) tab.setInfo(info);
-    showServer("live", [`rtseg ${info.version}`, info.machine].filter(Boolean).join(" · "));
+    showServer("live", [`rtseg ${info.version}`, machineText(info.machine)].filter(Boolean).join(" · "));
     byId("server").title = byId("server-text").textContent;
     notice(byId("server-gone"), "");
   } catch (error) {

@@ -40,7 +40,7 @@ export class CameraTab {
   /** Take what the server has. */
   setInfo(info) {
     const people = info.models.filter((model) => model.task === "matte");
-    this.form.setModels([...people, ...info.models.filter((model) => model.task !== "matte")], this.form.models.length ? this.form.value : null);
+    this.form.setModels([...people, ...info.models.filter((model) => model.task !== "matte")], this.form.models.length ? this.form.value : info.settings);
     this.showDock();
   }
 
@@ -50,7 +50,7 @@ export class CameraTab {
     byId("snapshot").addEventListener("click", () => this.takeSnapshot());
     byId("record").addEventListener("click", () => (this.recording ? this.endRecording() : this.beginRecording()));
     byId("mirror").addEventListener("click", () => this.mirror());
-    byId("fullscreen").addEventListener("click", () => toggleFull(byId("camera-stage")));
+    byId("fullscreen").addEventListener("click", () => toggleFull(byId("camera-box")));
     for (const id of ["camera-device", "camera-size"]) byId(id).addEventListener("change", () => this.capture && this.restart());
     server.addEventListener("back", () => this.state === "reconnecting" && this.reconnectNow?.());
     addEventListener("pagehide", () => this.session?.close());

@@ -28,7 +28,8 @@ export class SettingsForm {
     this.prefix = prefix;
     this.onChange = onChange;
     this.models = [];
-    this.value = { model: null, effect: null, strength: 0.5, background: null, color: COLOURS[0], smoothing: true, hidden: [] };
+    this.value = { model: null, effect: null, strength: 0.5, background: null, color: null, smoothing: true, hidden: [] };
+    this.paint = COLOURS[0]; // the colour of "replace", kept while another effect is on
     const form = template.content.cloneNode(true);
     this.field = {};
     for (const element of form.querySelectorAll("[data-field]")) {
@@ -64,11 +65,14 @@ export class SettingsForm {
     this.show();
   }
 
-  /** Take a change made by hand. */
+  /** Take a change made by hand: whatever follows from it goes along. */
   change(subset) {
-    const before = this.value.effect;
+    const before = { ...this.value };
     this.set(subset);
-    this.onChange("effect" in subset || this.value.effect === before ? subset : { ...subset, effect: this.value.effect });
+    if (this.value.effect !== before.effect) this.set({ color: this.value.effect === "replace" && !this.value.background ? this.paint : null });
+    else if (this.value.color) this.paint = this.value.color;
+    const differs = Object.keys(this.value).filter((key) => this.value[key] !== before[key]);
+    this.onChange(Object.fromEntries([...new Set([...Object.keys(subset), ...differs])].map((key) => [key, this.value[key]])));
   }
 
   /** Show a problem with the settings under the form, or none. */
@@ -98,7 +102,7 @@ export class SettingsForm {
     try {
       const { id, name } = await upload(`/api/backgrounds?name=${encodeURIComponent(file.name)}`, file, () => {}).promise;
       setBackgrounds([...backgrounds.list, { id, name: name || file.name }]);
-      this.change({ background: id, color: null, effect: "replace" });
+      this.change({ background: id, color: null });
     } catch (problem) {
       error.textContent = problem.message;
       error.hidden = false;

@@ -149,6 +149,7 @@ class Tile {
   /** Show what the server says of this stream. */
   show({ state, detail, fps, frame_age_ms: age }) {
     chip(this.field.state, state, WORDS[state] || state);
+    this.stage.querySelector(".stage-wait p").textContent = state === "live" ? WORDS.connecting : WORDS[state] || state;
     const number = typeof age === "object" ? age?.last : age;
     this.field.detail.textContent = detail || "";
     this.field.detail.title = detail || "";

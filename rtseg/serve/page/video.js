@@ -63,6 +63,7 @@ export class VideoTab {
     if (!file.size) return notice(byId("video-error"), `${file.name} is empty.`);
     this.reset();
     this.showJob(file.name, "Uploading", 0);
+    this.showPreview(file);
     announce(`Uploading ${file.name}`);
     const query = `name=${encodeURIComponent(file.name)}&settings=${encodeURIComponent(JSON.stringify(this.form.value))}`;
     const sending = upload(`/api/videos?${query}`, file, (part) => this.showJob(file.name, `Uploading, ${bytes(file.size * part)} of ${bytes(file.size)}`, part));
@@ -101,6 +102,25 @@ export class VideoTab {
     }
   }
 
+  /** Show the file itself while it is being rendered, where the browser can play it. */
+  showPreview(file) {
+    const preview = byId("preview");
+    preview.onloadeddata = () => {
+      byId("preview-box").style.setProperty("--ratio", String(preview.videoWidth / preview.videoHeight || 1.7778));
+      byId("preview-box").hidden = !preview.videoWidth || Boolean(this.shown);
+    };
+    preview.src = URL.createObjectURL(file);
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.play().catch(() => {});
+  }
+
+  hidePreview() {
+    const preview = byId("preview");
+    byId("preview-box").hidden = true;
+    if (preview.src) URL.revokeObjectURL(preview.src);
+    preview.removeAttribute("src");
+    preview.load();
+  }
+
   showProgress(job) {
     const { frames_done: done, frames_expected: expected, fps } = job;
     if (job.state === "queued") return this.showJob(job.name, "Waiting for its turn", null);
@@ -114,6 +134,7 @@ export class VideoTab {
     this.shown = { id: job.job, settings: { ...(job.settings || this.rendering) } };
     if (job.settings) this.form.set(job.settings);
     this.showJob(job.name, this.summary(job), 1);
+    this.hidePreview();
     byId("job").classList.add("over");
     byId("job-cancel").hidden = true;
     byId("job-again").hidden = false;
@@ -217,6 +238,7 @@ export class VideoTab {
     sessionStorage.removeItem("rtseg-job");
     notice(byId("video-error"), "");
     this.compare.close();
+    this.hidePreview();
     this.timeline.shares = null;
     this.form.set({ hidden: [] });
     for (const id of ["job", "shares", "downloads", "apply", "job-again"]) byId(id).hidden = true;
