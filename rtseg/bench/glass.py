@@ -19,6 +19,11 @@ Note [The far glass]
 
 What is drawn is part of what is measured: the strip costs a copy of the frame at the source (about 0.4 ms at 720p), and
 the network and the effects see it.
+
+Note [A code that an effect covers]
+    A blurred or replaced background takes the lower edge of the picture, and the code in it, away. Then the code of
+    this very frame, known by its index, is drawn again on what the compositor made, before the sink gets it: the
+    encoder and everything behind it still carry it in the picture. How often that was done is counted and said.
 """
 
 from __future__ import annotations
@@ -61,10 +66,11 @@ class StampLog:
 
     def __init__(self) -> None:
         self._moments_ns: OrderedDict[int, int] = OrderedDict()
+        self._ticks: OrderedDict[int, int] = OrderedDict()
         self._last_tick = -1
 
-    def stamp(self) -> int:
-        """Return a tick for this moment, different from the last one, and remember the moment."""
+    def stamp(self, frame_index: int) -> int:
+        """Return a tick for this moment, different from the last one, and remember the moment and whose it is."""
         now_ns = time.monotonic_ns()
         tick = tick_of(now_ns)
         if tick == self._last_tick:  # two frames within 0.1 ms: the code must tell them apart
@@ -72,9 +78,15 @@ class StampLog:
         self._last_tick = tick
         self._moments_ns[tick] = now_ns
         self._moments_ns.move_to_end(tick)
-        while len(self._moments_ns) > MOST_STAMPS:
-            self._moments_ns.popitem(last=False)
+        self._ticks[frame_index] = tick
+        for kept in (self._moments_ns, self._ticks):
+            while len(kept) > MOST_STAMPS:
+                kept.popitem(last=False)
         return tick
+
+    def tick_of_frame(self, frame_index: int) -> int | None:
+        """Return the tick that a frame was stamped with; None where it was not."""
+        return self._ticks.get(frame_index)
 
     def moment_ns(self, tick: int | None) -> int | None:
         """Return when a tick was stamped, in monotonic ns; None where it never was, or for no tick."""
@@ -120,7 +132,7 @@ class StampedSource(Source):
     def frames(self) -> Iterator[Frame]:
         """Yield the frames with the code drawn, their pts and `captured_ns` kept."""
         for frame in self._inner.frames():
-            yield frame.with_picture(draw_code(frame.picture, self._log.stamp()))
+            yield frame.with_picture(draw_code(frame.picture, self._log.stamp(frame.frame_index)))
 
     def close(self) -> None:
         """Close the source."""
@@ -138,6 +150,8 @@ class GlassTimes:
     """Pictures that came out and whose code could not be read, or was never stamped."""
     warm_up: int = 0
     """Pictures at the beginning that were not counted."""
+    redrawn: int = 0
+    """Pictures whose code an effect had covered; see Note [A code that an effect covers]."""
 
     def add(self, stamped_ns: int | None, seen_ns: int) -> None:
         """Count a picture that was seen at a moment; None: its code could not be read."""
@@ -156,9 +170,10 @@ class GlassTimes:
         notes = [f"glass to glass: from the moment the source hands a frame out {self.until}"]
         if self.unreadable:
             total = self.unreadable + self.durations.count
+            notes.append(f"the time code could not be read in {self.unreadable} of {total} pictures")
+        if self.redrawn:
             notes.append(
-                f"the time code could not be read in {self.unreadable} of {total} pictures (an effect that takes the "
-                "lower edge of the picture away takes the code with it)"
+                f"the effect had covered the time code in {self.redrawn} pictures; it was drawn again before the sink"
             )
         return notes
 
@@ -185,6 +200,7 @@ class GlassSink(Sink):
 
     def write(self, frame: Frame, result: Segmentation | None) -> None:
         """Pass the frame on, and read its code afterwards."""
+        frame = self._with_code(frame)
         self._inner.write(frame, result)
         seen_ns = time.monotonic_ns()
         if not self._is_warming_up():
@@ -230,6 +246,14 @@ class GlassSink(Sink):
         """Return the commands given through the sink."""
         return self._inner.take_commands()
 
+    def _with_code(self, frame: Frame) -> Frame:
+        """Return the frame with its code readable; see Note [A code that an effect covers]."""
+        tick = self._log.tick_of_frame(frame.frame_index)
+        if tick is None or read_code(frame.picture) is not None:  # another's code is a mistake to be seen, not mended
+            return frame
+        self.times.redrawn += 1
+        return frame.with_picture(draw_code(frame.picture, tick))
+
     def _is_warming_up(self) -> bool:
         if self._warm_up_left <= 0:
             return False
@@ -257,7 +281,7 @@ class FileGlassSink(GlassSink):
 
     def write(self, frame: Frame, result: Segmentation | None) -> None:
         """Encode the frame, and note how far the file has grown."""
-        self._inner.write(frame, result)
+        self._inner.write(self._with_code(frame), result)
         self._growth.append((self._size_bytes(), time.monotonic_ns()))
 
     def close(self) -> None:

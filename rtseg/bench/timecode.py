@@ -9,7 +9,8 @@ Note [The code]
     loses nothing. The lower edge, because the legend and the HUD line are at the upper one.
 
     A pair that differs too little, or a CRC that does not fit, is no code: `read_code` returns None, never a guess. An
-    effect that takes the lower edge away (another background, a cut-out) takes the code away with it.
+    effect that takes the lower edge away (another background, a cut-out) takes the code away with it; who measures
+    draws it again (Note [A code that an effect covers] in rtseg/bench/glass.py).
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def test_delay_inside_the_source_is_before_the_near_glass():
 def test_spoiled_pictures_are_unreadable_not_numbers():
     log = StampLog()
     sink = GlassSink(NullSink(), log, warm_up_frames=0)
-    good = draw_code(np.full((180, 320, 3), 90, np.uint8), log.stamp())
+    good = draw_code(np.full((180, 320, 3), 90, np.uint8), log.stamp(0))
     for index, picture in enumerate([good, np.full_like(good, 90), good[:, ::-1].copy()]):
         sink.write(Frame(picture, index, index, Fraction(1, 30), 0), None)
     assert sink.times.to_json()["count"] == 1
@@ -112,7 +112,7 @@ def test_spoiled_pictures_are_unreadable_not_numbers():
 def test_valid_code_that_was_never_stamped_is_not_believed():
     """A code of another run passes the CRC; only the log knows that it is not ours."""
     log = StampLog()
-    log.stamp()
+    log.stamp(0)
     stranger = draw_code(np.full((180, 320, 3), 90, np.uint8), tick_of(time.monotonic_ns() - 60_000_000_000))
     assert read_code(stranger) is not None
     sink = GlassSink(NullSink(), log, warm_up_frames=0)
@@ -122,7 +122,7 @@ def test_valid_code_that_was_never_stamped_is_not_believed():
 
 def test_two_frames_at_once_have_two_stamps():
     log = StampLog()
-    ticks = [log.stamp() for _ in range(50)]
+    ticks = [log.stamp(index) for index in range(50)]
     assert all(first != second for first, second in itertools.pairwise(ticks))
     assert log.moment_ns(ticks[-1]) is not None
     assert log.moment_ns(None) is None
@@ -224,14 +224,24 @@ def test_measure_glass_runs_the_real_pipeline(tmp_path):
     assert any("coded bytes" in note for note in to_file.notes())
 
 
-def test_effect_that_takes_the_background_away_is_told(tmp_path):
+@pytest.mark.parametrize("effect", ["replace:color=#ffffff", "replace:color=#808080"])
+@pytest.mark.parametrize("sink", ["null", "a.mkv"])
+def test_code_that_an_effect_covers_is_drawn_again_and_told(tmp_path, effect, sink):
     with rtseg.load("person", backend=FakeBackend(), threads=1) as segmenter:
         made = measure_glass(
-            "synthetic:desk", model=segmenter, effect="replace:color=#ffffff", warm_up_frames=0, max_frames=4,
-            source_options={"size_wh": SIZE_WH},
+            "synthetic:desk", model=segmenter, effect=effect, warm_up_frames=0, max_frames=4,
+            sink=sink if sink == "null" else tmp_path / sink, source_options={"size_wh": SIZE_WH},
         )  # fmt: skip
-    assert made.glass_ms["unreadable"] == 4
-    assert "4 of 4 pictures" in made.notes()[-1]
+    assert (made.glass_ms["count"], made.glass_ms["unreadable"]) == (4, 0)
+    assert "covered the time code in 4 pictures" in made.notes()[-1]
+
+
+def test_readable_code_is_left_alone():
+    sink = GlassSink(NullSink(), log := StampLog(), warm_up_frames=0)
+    log.stamp(0)
+    other = draw_code(np.full((180, 320, 3), 90, np.uint8), log.stamp(1))
+    sink.write(Frame(other, 0, 0, Fraction(1, 30), 0), None)
+    assert (sink.times.redrawn, sink.times.durations.count) == (0, 1)
 
 
 WINDOW = """
