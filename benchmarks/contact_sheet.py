@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import rtseg
 from rtseg.api import effects_for
+from rtseg.builder.calibration import evenly
 from rtseg.color import to_rgb
 from rtseg.errors import RtsegError, SourceError
 from rtseg.render.compositor_cpu import CpuCompositor
@@ -29,20 +30,6 @@ from rtseg.types import Frame
 CELL_WH = (384, 216)
 CAPTION_PX = 22
 LIGHT = (235, 235, 235)
-
-
-def spread(frames: Iterable[Frame], count: int) -> list[Frame]:
-    """Return at most `count` frames spread evenly over all, in one pass that holds no more than twice as many."""
-    kept: list[Frame] = []
-    step = 1
-    for index, frame in enumerate(frames):
-        if index % step:
-            continue
-        kept.append(frame)
-        if len(kept) == 2 * count:
-            kept, step = kept[::2], 2 * step
-    places = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
-    return [kept[place] for place in places]
 
 
 def drawn(segmenter: Segmenter, frame: Frame, effect: str | None) -> NDArray[np.uint8]:
@@ -89,7 +76,7 @@ def laid_out(tiles: Iterable[NDArray[np.uint8]], columns: int) -> NDArray[np.uin
 def clip_tile(segmenter: Segmenter, path: Path, caption: str, arguments: argparse.Namespace) -> NDArray[np.uint8]:
     """Return the row of one clip, one cell for a still. Raises RtsegError where it cannot be played."""
     with rtseg.open_source(path) as source:
-        frames = spread(islice(source.frames(), arguments.longest), arguments.frames)
+        frames = evenly(islice(source.frames(), arguments.longest), arguments.frames)
     if not frames:
         raise SourceError("got no frame; expected at least one.")
     return tile([drawn(segmenter, frame, arguments.effect) for frame in frames], caption)

@@ -158,10 +158,15 @@ def _with_int8(tables: Tables, path: Path, report: Mapping[str, Any], default: D
     scores = {**tables.get("scores", {}), "int8": card_summary(report)}
     return {
         **tables,
-        "files": {**tables["files"], "int8": INT8_NAME, "int8_sha256": _sha256(path)},
+        "files": _named(tables["files"], path),
         "defaults": {**tables.get("defaults", {}), "precision": default},
         "scores": scores,
     }
+
+
+def _named(files: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table [files] with a quantized file, tied to the float file that it was made from."""
+    return {**files, "int8": INT8_NAME, "int8_sha256": _sha256(path), "int8_of": files["sha256"]}
 
 
 def _without_int8(tables: Tables) -> Tables:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from rtseg.preprocess import to_network
 from rtseg.sources import Source, open_source
 from rtseg.types import FloatArray, UInt8Array
 
+ItemT = TypeVar("ItemT")
 DEFAULT_FRAMES: Final = 64
 """Frames to calibrate on; the ranges of activations hardly change with more."""
 SCENES: Final[dict[Task, str]] = {"semantic": "synthetic:street", "matte": "synthetic:desk"}
@@ -93,13 +94,13 @@ def _built_in(name: str, size_wh: tuple[int, int], count: int) -> Iterator[UInt8
             yield from (to_network(frame.picture, size_wh).rgb for frame in source.frames())
 
 
-def evenly(pictures: Iterable[UInt8Array], count: int) -> list[UInt8Array]:
-    """Return at most `count` pictures spread evenly over a sequence whose length nobody knows before its end.
+def evenly(pictures: Iterable[ItemT], count: int) -> list[ItemT]:
+    """Return at most `count` things spread evenly over a sequence whose length nobody knows before its end.
 
-    Every step-th picture is kept; each time twice as many as wanted are held, every other one goes and the step
+    Every step-th of them is kept; each time twice as many as wanted are held, every other one goes and the step
     doubles. So memory is bounded, and headers, which may lie about the length, are not asked.
     """
-    kept: list[UInt8Array] = []
+    kept: list[ItemT] = []
     step = 1
     for index, picture in enumerate(pictures):
         if index % step:

@@ -36,7 +36,7 @@ CARD_NAME: Final = "model.toml"
 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("name", "version", "task", "description", "licence", "intended_use", "limits"),
-    "files": ("onnx", "sha256", "int8", "int8_sha256"),
+    "files": ("onnx", "sha256", "int8", "int8_sha256", "int8_of"),
     "input": ("size_wh", "layout", "channel_order", "scale", "mean", "std"),
     "output": ("kind", "layout", "name"),
     "classes": ("names", "palette"),
@@ -96,6 +96,8 @@ class Card:
     """Name of a quantised ONNX file inside the folder."""
     int8_sha256: str | None = None
     """SHA-256 of that file."""
+    int8_of: str | None = None
+    """SHA-256 of the float file that it was made from; None: the card does not say."""
     output_layout: Layout | None = None
     """Memory order of the output; None: as the shapes say."""
     output_name: str | None = None
@@ -197,6 +199,7 @@ def _card_of(read: _Reader) -> Card:
         sha256=read.optional_sha256("files.sha256") or "",
         int8=read.optional_file("files.int8"),
         int8_sha256=read.optional_sha256("files.int8_sha256"),
+        int8_of=_origin_of_int8(read),
         size_wh=check_input_size_wh(read.value("input.size_wh"), what=read.where("input.size_wh")),
         layout=choose(read.text("input.layout"), LAYOUTS, what=read.where("input.layout")),
         channel_order=choose(read.text("input.channel_order"), CHANNEL_ORDERS, what=read.where("input.channel_order")),
@@ -215,6 +218,17 @@ def _card_of(read: _Reader) -> Card:
         training=MappingProxyType(dict(read.tables.get("training", {}))),
         scores=MappingProxyType(dict(read.tables.get("scores", {}))),
     )
+
+
+def _origin_of_int8(read: _Reader) -> str | None:
+    """Return files.int8_of. Raises ConfigError where the quantised file was made from another float file."""
+    origin = read.optional_sha256("files.int8_of")
+    if origin is not None and origin != read.optional_sha256("files.sha256"):
+        raise ConfigError(
+            f"{read.where('files.int8_of')}: got {origin[:12]}…, which is not files.sha256; expected an int8 file made "
+            "from this float file. Drop the three int8 keys, then run rtseg build MODEL --precision int8 --in-place."
+        )
+    return origin
 
 
 def _default_precision(read: _Reader) -> DefaultPrecision:

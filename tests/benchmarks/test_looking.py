@@ -53,15 +53,6 @@ def test_false_area_is_found_where_it_is_and_only_over_the_list(person, pictures
     assert (alone["frames_above"], alone["worst"][0]["seconds"]) == (2, times[3])
 
 
-@pytest.mark.parametrize(("length", "count"), [(1, 4), (3, 4), (9, 4), (100, 4)])
-def test_frames_are_spread_over_the_whole_clip(length, count):
-    chosen = contact_sheet.spread(range(length), count)
-    assert len(chosen) == min(length, count)
-    assert chosen[0] == 0
-    assert chosen[-1] >= 0.7 * (length - 1)
-    assert len(set(chosen)) == len(chosen)
-
-
 def test_tiles_are_laid_out_in_reading_order():
     tiles = [np.full((10, contact_sheet.CELL_WH[0] * cells, 3), level, np.uint8) for cells, level in ((1, 1), (2, 2))]
     sheet = contact_sheet.laid_out([*tiles, tiles[1]], columns=3)

@@ -11,6 +11,7 @@ onnx = pytest.importorskip("onnx", reason="building needs the extra `train`")
 import rtseg  # noqa: E402
 from rtseg.builder import bundle_files  # noqa: E402
 from rtseg.builder.bundle_files import INT8_NAME, add_int8, write_half_bundle, write_int8_bundle  # noqa: E402
+from rtseg.builder.cards import read_tables  # noqa: E402
 from rtseg.errors import ConfigError, SinkError  # noqa: E402
 from rtseg.models.bundle import load_bundle  # noqa: E402
 from rtseg.models.options import CardOptions  # noqa: E402
@@ -99,6 +100,7 @@ def test_in_place_the_file_the_card_and_the_scores_are_added(bundle, tmp_path):
     assert found.precisions == ("fp16", "int8")
     assert found.network_for("int8").onnx_path.name == INT8_NAME
     assert found.scores["int8"]["miou"] == 0.795
+    assert read_tables(bundle.folder)["files"]["int8_of"] == bundle.sha256
     assert found.licence == bundle.licence
     with rtseg.load(bundle.folder) as segmenter:
         assert segmenter.info.precision != "int8"

@@ -108,6 +108,17 @@ def test_a_quantised_file_is_verified_and_used_for_int8_only(bundle_folder, chan
         load_bundle(bundle_folder)
 
 
+def test_a_quantised_file_of_another_float_file_is_refused(bundle_folder, change_card):
+    shutil.copy(bundle_folder / "model.onnx", bundle_folder / "small.onnx")
+    sha256 = load_bundle(bundle_folder).sha256
+    files = f'onnx = "model.onnx"\nint8 = "small.onnx"\nint8_sha256 = "{sha256}"\nint8_of = "{{}}"'
+    change_card('onnx = "model.onnx"', files.format(sha256))
+    assert "int8" in load_bundle(bundle_folder).precisions
+    change_card(f'int8_of = "{sha256}"', f'int8_of = "{"0" * 64}"')
+    with pytest.raises(ConfigError, match=r"files\.int8_of: got 000000000000.*made from this float file"):
+        load_bundle(bundle_folder)
+
+
 @pytest.mark.parametrize(("preferred", "chosen"), [("int8", "int8"), ("fp16", "auto")])
 def test_the_card_says_which_file_is_used_unless_one_is_asked_for(bundle_folder, change_card, preferred, chosen):
     shutil.copy(bundle_folder / "model.onnx", bundle_folder / "small.onnx")
