@@ -1,4 +1,4 @@
-"""Where composited frames go to: video files, label masks, PNG sequences, a window, or nowhere."""
+"""Where composited frames go to: files, segments, masks, PNGs, a window, the network, a virtual camera, or nowhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from rtseg.sinks.base import Sink, StreamFormat
 
 __all__ = ["Sink", "StreamFormat", "open_sink"]
 
-SPECS = "a video path (.mp4, .mov, .mkv, .webm), masks:DIR, frames:DIR, window or null"
-STREAM_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtp", "udp", "tcp", "srt", "http", "https", "whip")
+SPECS = (
+    "a video path (.mp4, .mov, .mkv, .webm), segments:DIR, masks:DIR, frames:DIR, window, virtualcam, null, or a "
+    "rtmp(s)://, rtsp(s)://, udp:// or srt:// URL"
+)
+STREAM_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtsps", "udp", "srt")
 
 
 def open_sink(
@@ -25,8 +28,9 @@ def open_sink(
     """Return the sink that a specification names; the pipeline opens it.
 
     Args:
-        spec: a video path, `masks:DIR`, `frames:DIR`, a PNG pattern such as `seen_%05d.png`, `window`, `null`, or a
-            sink, which is returned as it is.
+        spec: a video path, `segments:DIR?seconds=60&keep=10`, `masks:DIR`, `frames:DIR`, a PNG pattern such as
+            `seen_%05d.png`, `window`, `virtualcam` or `virtualcam:DEVICE`, `null`, a URL (`rtmp://…`, `rtsp://…`,
+            `udp://…`, `srt://…`; options after a `#`), or a sink, which is returned as it is.
         overwrite: replace outputs that exist.
         codec: codec of video files; None: the container's default.
         quality: quality of video files, 0..100; None: the default.
@@ -35,23 +39,25 @@ def open_sink(
 
     Raises:
         ConfigError: the specification, codec or quality is none that rtseg knows.
+        BackendUnavailable: the package that a virtual camera needs is not installed.
     """
     if isinstance(spec, Sink):
         return spec
     text = str(spec)
     scheme, colon, rest = text.partition(":")
     if isinstance(spec, str):
-        if text == "null":
-            from rtseg.sinks.null import NullSink
+        _refuse_empty(text)
+        if (sink := _simple_sink(text, paced=paced)) is not None:
+            return sink
+        if "://" in text:
+            return _stream_sink(text)
+        if colon and scheme == "segments":
+            from rtseg.sinks.segments import SegmentsSink, parse_segments
 
-            return NullSink()
-        if text == "window":
-            from rtseg.sinks.window import WindowSink
-
-            return WindowSink(paced=paced)
-        _refuse_unsupported(text, scheme)
-    if isinstance(spec, str) and colon and scheme in ("masks", "frames"):
-        return _folder_sink(scheme, rest, overwrite=overwrite)
+            plan = parse_segments(rest)
+            return SegmentsSink(plan, codec=codec, quality=quality, overwrite=overwrite, encode_threads=encode_threads)
+        if colon and scheme in ("masks", "frames"):
+            return _folder_sink(scheme, rest, overwrite=overwrite)
     path = Path(spec)
     if path.suffix.lower() == ".png":
         from rtseg.sinks.frames import FramesSink
@@ -74,10 +80,33 @@ def _folder_sink(scheme: str, folder: str, *, overwrite: bool) -> Sink:
     return FramesSink(folder, overwrite=overwrite)
 
 
-def _refuse_unsupported(text: str, scheme: str) -> None:
+def _simple_sink(text: str, *, paced: bool) -> Sink | None:
+    """Return the sink that is a single word; None: it is none of these."""
+    name, colon, device = text.partition(":")
+    if text == "null":
+        from rtseg.sinks.null import NullSink
+
+        return NullSink()
+    if text == "window":
+        from rtseg.sinks.window import WindowSink
+
+        return WindowSink(paced=paced)
+    if name == "virtualcam" and (device or not colon):
+        from rtseg.sinks.virtualcam import VirtualCameraSink
+
+        return VirtualCameraSink(device or None)
+    return None
+
+
+def _stream_sink(url: str) -> Sink:
+    scheme = url.partition(":")[0].lower()
+    if scheme not in STREAM_SCHEMES:
+        raise ConfigError(f"sink {scheme}://…: got a URL of a kind that nothing is sent to; expected {SPECS}.")
+    from rtseg.sinks.streams import stream_sink
+
+    return stream_sink(url)
+
+
+def _refuse_empty(text: str) -> None:
     if not text:
         raise ConfigError(f"sink: got an empty name; expected {SPECS}. Name one.")
-    if text.partition(":")[0] == "virtualcam":
-        raise ConfigError(f"sink virtualcam: got a virtual camera, not supported yet; expected {SPECS}. Use window.")
-    if "://" in text and scheme.lower() in STREAM_SCHEMES:
-        raise ConfigError(f"sink {scheme}://…: got a streaming URL, not supported yet; expected {SPECS}. Write a file.")

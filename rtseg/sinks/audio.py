@@ -80,7 +80,8 @@ class AudioTrack:
         if codec_name not in SHUNNED.get(container.format.name, ()) and _holds(container.format.name, path):
             target = container.add_stream_from_template(sound)
             return cls(source, sound, target, copied=True), []
-        target = add_encoder(container, sound)
+        context = sound.codec_context
+        target = add_encoder(container, rate_hz=context.sample_rate, channels=context.layout.nb_channels)
         new_name = target.codec_context.codec.canonical_name
         note = f"audio re-encoded from {codec_name} to {new_name}: {_home(container)} cannot hold it"
         return cls(source, sound, target, copied=False), [note]

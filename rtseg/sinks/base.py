@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from rtseg.audio_feed import AudioFeed
 from rtseg.types import Frame, Matrix, Segmentation
@@ -64,6 +64,14 @@ class Sink(ABC):
     name: str = "sink"
     """How the sink is called in stats and messages."""
 
+    live: ClassVar[bool] = False
+    """True where somebody else sets the pace (a peer in the network, a virtual camera). Such a sink may block, and
+    runs on a thread and a bounded queue of its own; see rtseg/pipeline/sink_thread.py. It may be opened again after
+    `abort`."""
+
+    takes_held: ClassVar[bool] = True
+    """False where a frame that is shown again while its source is silent (`Frame.held`) must not be written."""
+
     @abstractmethod
     def open(self, stream: StreamFormat) -> None:
         """Get ready for the first frame.
@@ -114,6 +122,9 @@ class Sink(ABC):
 
     def interrupt(self) -> None:  # noqa: B027  most sinks never wait for a user
         """Return soon from a `write` that waits for the user (a paused window); may be called from any thread."""
+
+    def cut(self) -> None:  # noqa: B027  only live sinks wait for a peer
+        """Give up, at once, whatever `open`, `write` or `close` is waiting for; may be called from any thread."""
 
     def take_commands(self) -> Sequence[str]:
         """Return, once each, the commands given through the sink since the last call ("effect", "model")."""

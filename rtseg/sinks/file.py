@@ -20,10 +20,12 @@ from av.video.stream import VideoStream
 
 from rtseg.errors import SinkError
 from rtseg.sinks import placing
-from rtseg.sinks.audio import AudioTrack
+from rtseg.sinks.audio import SOUND_ERRORS, AudioTrack
 from rtseg.sinks.base import Sink, StreamFormat, is_same_file
 from rtseg.sinks.clock import GUESSED_RATE, DecodeTimes, OutputClock, tick_seconds_of
 from rtseg.sinks.codecs import EncoderPlan, check_codec, check_quality, container_of, plan_encoder
+from rtseg.sinks.feed_track import FeedTrack
+from rtseg.sinks.live_sound import FeedSound, reason_of
 from rtseg.sinks.painter import ColourTags, FramePainter
 from rtseg.types import Frame, Segmentation
 
@@ -66,7 +68,7 @@ class FileSink(Sink):
         self._temporary = placing.temporary_path(self.path)
         self._container: OutputContainer | None = None
         self._video: VideoStream | None = None
-        self._audio: AudioTrack | None = None
+        self._audio: AudioTrack | FeedTrack | None = None
         self._painter: FramePainter | None = None
         self._clock = OutputClock(Fraction(1, 1000), start_seconds=0.0, frame_rate=None)
         self._stream: StreamFormat | None = None
@@ -167,10 +169,14 @@ class FileSink(Sink):
             SinkError: the end could not be written, or another file has taken the name meanwhile; what there is is
                 then kept as a partial file.
         """
+        self._close(cut=False)
+
+    def _close(self, *, cut: bool) -> None:
+        """Finish the file; with `cut` the sound ends with the picture, though the source has more."""
         if self._ended:
             return
         try:
-            self._finish(cut=False)
+            self._finish(cut=cut)
             if self._written:
                 placing.move_into_place(self._temporary, self.path, overwrite=self._overwrite)
                 self._outputs.append(self.path)
@@ -210,11 +216,24 @@ class FileSink(Sink):
         with self._encoder_errors(plan, stream):
             self._video = _add_video(self._container, plan, stream, self._clock.tick_seconds, tags)
             self._video.codec_context.open()
-        if stream.audio_path is not None:
-            self._audio, notes = AudioTrack.attach(stream.audio_path, self._container)
-            self._notes.extend(notes)
+        self._audio, notes = self._attach_audio(stream, self._container)
+        self._notes.extend(notes)
         with self._disk_errors():
             self._container.start_encoding()
+
+    def _attach_audio(
+        self, stream: StreamFormat, container: OutputContainer
+    ) -> tuple[AudioTrack | FeedTrack | None, list[str]]:
+        """Return the sound that goes along, added to the container, and notes; None: there is none."""
+        if stream.audio_path is not None:
+            return AudioTrack.attach(stream.audio_path, container)
+        if stream.audio_feed is None:
+            return None, []
+        try:
+            source = FeedSound(stream.audio_feed)
+        except SOUND_ERRORS as error:
+            return None, [f"the audio was left out ({reason_of(error)})"]
+        return FeedTrack.attach(source, container)
 
     def _begin_audio(self) -> None:
         if self._audio is not None and self._stream is not None:
@@ -268,7 +287,7 @@ class FileSink(Sink):
 
     def _salvage(self) -> None:
         """Keep the temporary file under the partial name where it can be played; remove it otherwise."""
-        if self._written and _is_playable(self._temporary):
+        if self._written and is_playable(self._temporary):
             partial = placing.partial_path(self.path)
             try:
                 os.replace(self._temporary, partial)
@@ -331,7 +350,7 @@ def _add_video(
     return video
 
 
-def _is_playable(path: Path) -> bool:
+def is_playable(path: Path) -> bool:
     """Find out whether the first picture of the file can be decoded."""
     try:
         with av.open(str(path.absolute())) as container:

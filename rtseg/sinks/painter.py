@@ -60,12 +60,16 @@ class FramePainter:
 
     def video_frame(self, picture: Picture) -> av.VideoFrame:
         """Return the picture as a frame of the encoder's format; the pixels are copied."""
-        planes = self.planes(fit_picture(picture, self.size_wh))
+        planes = self.fitted_planes(picture)
         frame = av.VideoFrame(*self.size_wh, self.pixel_format)
         for target, plane in zip(frame.planes, planes, strict=True):
             _fill_plane(target, plane)
         self.tags.put_on(frame)
         return frame
+
+    def fitted_planes(self, picture: Picture) -> list[Plane]:
+        """Return the planes of a picture of any size."""
+        return self.planes(fit_picture(picture, self.size_wh))
 
     def planes(self, picture: Picture) -> list[Plane]:
         """Return the planes Y, U, V (and alpha) of a picture of the right size, uint8, or uint16 holding 10 bits."""

@@ -38,15 +38,13 @@ MOST_SILENCE_SECONDS: Final = 600
 PCM_FRAME_SAMPLES: Final = 1024
 
 
-def add_encoder(container: OutputContainer, sound: AudioStream) -> AudioStream:
+def add_encoder(container: OutputContainer, *, rate_hz: int, channels: int) -> AudioStream:
     """Add the encoder that the container is at home with: Opus in WebM, AAC elsewhere; at most two channels."""
-    source = sound.codec_context
-    layout = "mono" if source.layout.nb_channels == 1 else "stereo"
+    layout = "mono" if channels == 1 else "stereo"
     if container.format.name == "webm":
         target = container.add_stream("libopus", rate=48000, layout=layout)
     else:
-        rate_hz = source.sample_rate if source.sample_rate in AAC_RATES_HZ else 48000
-        target = container.add_stream("aac", rate=rate_hz, layout=layout)
+        target = container.add_stream("aac", rate=rate_hz if rate_hz in AAC_RATES_HZ else 48000, layout=layout)
     if not isinstance(target, AudioStream):
         raise ValueError("the audio encoder is missing")
     target.codec_context.bit_rate = 80_000 if layout == "mono" else 160_000
@@ -56,24 +54,40 @@ def add_encoder(container: OutputContainer, sound: AudioStream) -> AudioStream:
 class SoundEncoder:
     """Encodes decoded sound for an output stream."""
 
-    def __init__(self, encoder: AudioCodecContext) -> None:
+    def __init__(self, encoder: AudioCodecContext, *, most_silence_seconds: float = MOST_SILENCE_SECONDS) -> None:
+        """Take the opened encoder and the longest hole that is filled; after a longer one the clock jumps."""
         self._encoder = encoder
+        self._most_silence = int(most_silence_seconds * encoder.sample_rate)
         self._resampler = av.AudioResampler(format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate)
         self._fifo = av.AudioFifo()
         self._queued_until: int | None = None
         self._next_pts = 0
 
     def packets(self, frames: Iterable[AudioFrame]) -> Iterator[av.Packet[Any]]:
-        """Yield the encoded packets, their pts in samples of the source's time."""
+        """Yield the encoded packets, their pts in samples of the source's time, and those of the end."""
         for frame in frames:
-            self._fill_hole(frame)
-            self._queue(self._resampler.resample(frame))
-            yield from self._encode_queued(flush=False)
+            yield from self.encode(frame)
+        yield from self.flush()
+
+    def encode(self, frame: AudioFrame) -> Iterator[av.Packet[Any]]:
+        """Yield the packets that this decoded frame completes, their pts in samples of the source's time."""
+        yield from self._fill_hole(frame)
+        self._queue(self._resampler.resample(frame))
+        yield from self._encode_queued(flush=False)
+
+    def flush(self) -> Iterator[av.Packet[Any]]:
+        """Yield the packets of what is still inside; the encoder takes nothing more."""
         self._queue(self._resampler.resample(None))
         yield from self._encode_queued(flush=True)
         yield from self._encoder.encode(None)
 
-    def _fill_hole(self, frame: AudioFrame) -> None:
+    def ahead_seconds(self, begins_seconds: Fraction) -> float:
+        """Return by how much the samples taken so far reach beyond a time of the source; negative: a hole."""
+        if self._queued_until is None:
+            return 0.0
+        return float(Fraction(self._queued_until, self._encoder.sample_rate) - begins_seconds)
+
+    def _fill_hole(self, frame: AudioFrame) -> Iterator[av.Packet[Any]]:
         """Start the clock at the first frame; put silence where the source has a hole before this one."""
         if frame.pts is None or frame.time_base is None:
             self._queued_until = self._queued_until or 0
@@ -82,8 +96,12 @@ class SoundEncoder:
         if self._queued_until is None:
             self._queued_until = self._next_pts = begins
         missing = begins - self._queued_until
-        if missing > HOLE_SECONDS * self._encoder.sample_rate:
-            self._queue_silence(min(missing, MOST_SILENCE_SECONDS * self._encoder.sample_rate))
+        if missing > self._most_silence:
+            yield from self._encode_queued(flush=False)
+            self._next_pts += begins - self._queued_until
+            self._queued_until = begins
+        elif missing > HOLE_SECONDS * self._encoder.sample_rate:
+            self._queue_silence(missing)
 
     def _queue_silence(self, samples: int) -> None:
         layout, kind = self._encoder.layout, self._encoder.format

@@ -23,6 +23,12 @@ from rtseg.sinks.null import NullSink
         ("masks:out", "masks"),
         ("frames:out", "frames"),
         ("seen_%05d.png", "frames"),
+        ("segments:out?seconds=5&keep=3", "segments"),
+        ("rtmp://live.example/app/key", "rtmp"),
+        ("rtmps://live.example/app/key", "rtmps"),
+        ("rtsp://live.example/cam", "rtsp"),
+        ("rtsps://live.example/cam", "rtsps"),
+        ("udp://239.0.0.1:1234?ttl=2", "udp"),
         ("window", "window"),
         ("null", "null"),
     ],
@@ -36,14 +42,14 @@ def test_a_sink_is_returned_as_it_is():
     assert open_sink(sink) is sink
 
 
-@pytest.mark.parametrize("spec", ["rtmp://live.example/x", "https://live.example/x.mp4", "virtualcam", "virtualcam:2"])
-def test_what_is_not_supported_yet_says_so_in_one_line(spec):
-    with pytest.raises(ConfigError, match="not supported yet") as caught:
+@pytest.mark.parametrize("spec", ["https://live.example/x.mp4", "whip://live.example/x", "tcp://u:pass@live.example:1"])
+def test_a_url_that_nothing_is_sent_to_says_so_in_one_line(spec):
+    with pytest.raises(ConfigError, match="nothing is sent to") as caught:
         open_sink(spec)
     assert "live.example" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spec", ["", "masks:", "frames:", "out.avi", "out"])
+@pytest.mark.parametrize("spec", ["", "masks:", "frames:", "segments:", "virtualcam:", "out.avi", "out"])
 def test_nonsense_is_refused_with_what_fits(spec):
     with pytest.raises(ConfigError, match="expected"):
         open_sink(spec)
