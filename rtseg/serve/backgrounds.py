@@ -1,4 +1,4 @@
-"""Uploaded pictures that replace the background: decoded once within bounds, kept as what was decoded, under numbers."""
+"""Uploaded pictures that replace the background: decoded once within bounds, and kept under numbers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from rtseg.errors import ConfigError
 from rtseg.geometry import cover
+from rtseg.types import UInt8Array
 
 MOST_PIXELS: Final = 40_000_000
 LARGEST_WH: Final = (1920, 1080)
@@ -87,28 +88,26 @@ def shown_name(name: str, default: str) -> str:
     return plain[:80] or default
 
 
-def _decoded(coded: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def _decoded(coded: bytes) -> UInt8Array:
     """Return the picture as bgr uint8 [h, w, 3], no larger than needed; its claimed size is looked at first."""
     if not coded.startswith(_SIGNATURES) or (coded.startswith(b"RIFF") and coded[8:12] != b"WEBP"):
         raise ConfigError("background: got no picture; expected JPEG, PNG, WebP or BMP. Choose another file.")
     width, height = _claimed_wh(coded)
     if not 0 < width * height <= MOST_PIXELS:
         raise ConfigError(
-            f"background: got {width}x{height} pixels; expected 1 to {MOST_PIXELS // 1_000_000} million. Make it smaller."
+            f"background: got {width}x{height} pixels; expected 1 to {MOST_PIXELS} of them. Make it smaller."
         )
     try:
         bgr = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         bgr = None
     if bgr is None:
-        raise ConfigError(
-            "background: got a picture that cannot be decoded; expected a whole one. Choose another file."
-        )
+        raise ConfigError("background: got a picture that cannot be decoded; expected a whole one. Choose another.")
     scale = min(1.0, LARGEST_WH[0] / bgr.shape[1], LARGEST_WH[1] / bgr.shape[0])
     if scale == 1.0:
-        return np.asarray(bgr)
+        return np.asarray(bgr, np.uint8)
     size_wh = (max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale)))
-    return np.asarray(cover(np.asarray(bgr, np.uint8), size_wh))
+    return cover(np.asarray(bgr, np.uint8), size_wh)
 
 
 def _claimed_wh(coded: bytes) -> tuple[int, int]:

@@ -28,12 +28,12 @@ LEAST_BITS, MOST_BITS = 800_000, 8_000_000
 KEYFRAME_EVERY: Final = 300
 """Frames between keyframes where nobody asks for one."""
 
-# The encoders are told to look at nothing but the picture at hand. `ultrafast` costs a third of `veryfast` on a camera's
-# picture, and a rate that a local network does not notice makes up for what it finds less.
+# The encoders are told to look at nothing but the picture at hand. `ultrafast` costs a third of `veryfast`, and a rate
+# that a local network does not notice makes up for what it finds less.
 _H264_OPTIONS: Final = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0"}
 _VP8_OPTIONS: Final = {
     "deadline": "realtime",
-    "cpu-used": "-8",
+    "cpu-used": "-12",
     "lag-in-frames": "0",
     "error-resilient": "default",
     "static-thresh": "1",

@@ -69,7 +69,7 @@ class Guard:
         *,
         host: str,
         token: str | None,
-        body_limit: Callable[[str, str], int] = lambda method, path: JSON_BYTES,
+        body_limit: Callable[[str, str], int],
     ) -> None:
         """Take the application, where it listens, the token, and how large the body of a request may be."""
         self._app = app
@@ -102,9 +102,7 @@ class Guard:
         if scope["method"] in SAFE_METHODS:
             return
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise Refused(
-                403, "origin: got a request of another site; expected one of this page. Open the page itself."
-            )
+            raise Refused(403, "origin: got a request of another site; expected this page's. Open the page itself.")
         if origin is not None and urlsplit(origin).netloc != host:
             raise Refused(403, f"origin: got {origin[:60]!r}; expected this page's own. Open the page itself.")
 
@@ -125,9 +123,7 @@ class Guard:
         if self._token is None or scope["path"] in OPEN_PATHS:
             return
         if not any(_same(shown, self._token) for shown in _shown_tokens(scope, headers)):
-            raise Refused(
-                401, "token: got none or a wrong one; expected the server's. Open the address it has printed."
-            )
+            raise Refused(401, "token: got none or a wrong one; expected the server's. Open the address it printed.")
 
     def _cookie_for(self, scope: Scope) -> str | None:
         """Return the cookie to set where the token came in the address of the page."""

@@ -79,6 +79,7 @@ class LiveSink(Sink):
     """
 
     name = "viewers"
+    takes_held = True
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class LiveSink(Sink):
         self.size_wh = (0, 0)
         self._loop = loop
         self._strip_of = strip_of
-        self._has_command = has_command
+        self.has_command = has_command
         self._painter = LivePainter()
         self._lock = threading.Lock()
         self._outlets: dict[str, _Outlet] = {}
@@ -149,8 +150,9 @@ class LiveSink(Sink):
             self._hand_over(outlets.pop(JPEG).boxes, coded, keyframe=True)
         if outlets:
             self._write_video(outlets, picture)
-        now_ns = time.monotonic_ns()
-        self.ages.add(now_ns - frame.captured_ns, now_ns)
+        if not frame.held:
+            now_ns = time.monotonic_ns()
+            self.ages.add(now_ns - frame.captured_ns, now_ns)
 
     def _write_video(self, outlets: dict[str, _Outlet], picture: Picture) -> None:
         for codec, outlet in outlets.items():
@@ -164,7 +166,7 @@ class LiveSink(Sink):
                 self._hand_over(outlet.boxes, packet, keyframe=packet.is_keyframe)
 
     def _with_strip(self, frame: Frame) -> Picture:
-        strip = None if self._strip_of is None else self._strip_of(frame.frame_index)
+        strip = None if self._strip_of is None or frame.held else self._strip_of(frame.frame_index)
         return frame.picture if strip is None else with_strip(frame.picture, strip)
 
     def _hand_over(self, boxes: Sequence[Mailbox], item: Coded, *, keyframe: bool) -> None:
@@ -173,7 +175,7 @@ class LiveSink(Sink):
 
     def take_commands(self) -> Sequence[str]:
         """Return "change" where something is to be changed in the pipeline."""
-        return ("change",) if self._has_command() else ()
+        return ("change",) if self.has_command() else ()
 
     def close(self) -> None:
         """Do nothing: who watches may go on to watch the next run."""

@@ -15,7 +15,7 @@ import numpy as np
 from rtseg.errors import SourceError
 from rtseg.sources.base import Source, SourceInfo, SourceState
 from rtseg.sources.pixels import PictureReader, color_of
-from rtseg.types import Frame, Picture, Yuv420, picture_size_wh
+from rtseg.types import Frame, Picture, UInt8Array, Yuv420, picture_size_wh
 
 FIRST_FRAME_SECONDS: Final = 15.0
 """How long a connection may take until its first picture."""
@@ -71,6 +71,10 @@ class PushSource(Source):
         with self._changed:
             self._finished = True
             self._changed.notify_all()
+
+    def interrupt(self) -> None:
+        """End the wait for a frame, and with it the frames."""
+        self.finish()
 
     @property
     def state(self) -> SourceState:
@@ -153,25 +157,28 @@ class PushSource(Source):
         rows = 2 * max(1, round(STRIP_PX * height_px / self._tallest_px / 2))
         if not isinstance(picture, Yuv420):
             return np.array(picture[-rows:])
-        y, u, v = (np.array(plane[-count:]) for plane, count in _planes_and_rows(picture, rows))
-        return Yuv420(y=y, u=u, v=v, matrix=picture.matrix, full_range=picture.full_range)
+        y, u, v = (
+            np.array(plane[-count:])
+            for plane, count in zip(_planes(picture), (rows, rows // 2, rows // 2), strict=True)
+        )
+        return Yuv420(y, u, v, matrix=picture.matrix, full_range=picture.full_range)
 
 
-def _planes_and_rows(picture: Yuv420, rows: int) -> tuple[tuple[np.ndarray, int], ...]:  # type: ignore[type-arg]
-    return (picture.y, rows), (picture.u, rows // 2), (picture.v, rows // 2)
+def _planes(picture: Yuv420) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    return picture.y, picture.u, picture.v
 
 
 def with_strip(picture: Picture, strip: Picture) -> Picture:
     """Return the picture with other bottom rows; a picture of another form or width is returned as it is."""
     if isinstance(picture, Yuv420) and isinstance(strip, Yuv420) and picture.size_wh[0] == strip.size_wh[0]:
-        planes = []
-        for plane, rows in ((picture.y, strip.y), (picture.u, strip.u), (picture.v, strip.v)):
-            mended = np.array(plane)
-            mended[-rows.shape[0] :] = rows
-            planes.append(mended)
-        return Yuv420(*planes, matrix=picture.matrix, full_range=picture.full_range)
+        y, u, v = (_mended(*pair) for pair in zip(_planes(picture), _planes(strip), strict=True))
+        return Yuv420(y, u, v, matrix=picture.matrix, full_range=picture.full_range)
     if isinstance(picture, Yuv420) or isinstance(strip, Yuv420) or picture.shape[1:] != strip.shape[1:]:
         return picture
-    mended = np.array(picture)
-    mended[-strip.shape[0] :] = strip
+    return _mended(picture, strip)
+
+
+def _mended(plane: UInt8Array, rows: UInt8Array) -> UInt8Array:
+    mended = np.array(plane)
+    mended[-rows.shape[0] :] = rows
     return mended

@@ -12,15 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from rtseg.errors import ConfigError
+from rtseg.errors import RtsegError
 from rtseg.render.effects import Effect
 from rtseg.segmenter import Segmenter
 from rtseg.serve import rtc
 from rtseg.serve.backgrounds import Backgrounds
 from rtseg.serve.camera import CameraSession
+from rtseg.serve.jobs import Jobs
+from rtseg.serve.mjpeg import MjpegResponse
 from rtseg.serve.options import ServeOptions
+from rtseg.serve.refusals import NotThere, TooMany
 from rtseg.serve.settings import Settings, changed, default_settings, effects_of
 from rtseg.serve.shelf import ModelShelf
+from rtseg.serve.streams import Stream, StreamViewer, named_streams, source_maker
+from rtseg.serve.tally import Tally
 from rtseg.stats import machine_facts, package_version
 
 Result = TypeVar("Result")
@@ -31,49 +36,59 @@ END_SECONDS: Final = 1.5
 """How long the end of everything may take."""
 
 
-class TooMany(ConfigError):
-    """There are as many of something as the limits allow."""
-
-
-class NotThere(ConfigError):
-    """There is nothing of that name."""
-
-
 class Room:
     """What all requests share. Threading: the event loop's thread, apart from what is handed to `off_loop`."""
 
     def __init__(self, options: ServeOptions) -> None:
-        """Read the cards of the models and make a folder; `open` has to follow in the event loop.
+        """Read the cards of the models, look at the streams and make a folder; inside the running event loop.
 
         Raises:
-            RtsegError: the model is not there, or the effect does not suit it.
+            RtsegError: a model or a stream is not there, or the effect does not suit the model.
         """
         self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.ending = asyncio.Event()
+        self.started_at = time.monotonic()
         self.shelf = ModelShelf(options.model, backend=options.backend, precision=options.precision)
         self.first_settings = default_settings(self.shelf.preferred, options.effect)
+        makers = {
+            name: source_maker(spec, options.source_options) for name, spec in named_streams(options.streams).items()
+        }
         self.folder = Path(tempfile.mkdtemp(prefix="rtseg-serve-"))  # 0700, as mkdtemp makes it
         self.backgrounds = Backgrounds(self.folder, options.limits.backgrounds)
         self.cameras: dict[str, CameraSession] = {}
-        self.started_at = time.monotonic()
-        self.ending = asyncio.Event()
+        self.past_cameras = Tally()
+        self.streams = {name: Stream(self, name, *maker) for name, maker in makers.items()}
+        self.viewers: dict[str, StreamViewer] = {}
+        self.mjpeg: set[MjpegResponse] = set()
+        self.jobs = Jobs(self)
         self._executor = ThreadPoolExecutor(WORK_THREADS, thread_name_prefix="rtseg-serve")
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Belong to the running event loop from now on."""
-        self._loop = asyncio.get_running_loop()
+        """Begin what goes on by itself."""
+        self.jobs.open()
+        self._loading = asyncio.ensure_future(self._load_first())
+
+    async def _load_first(self) -> None:
+        """Load the model before anybody asks, so that the first picture comes at once."""
+        with suppress(RtsegError):  # whoever needs it is told
+            await self.drawing(self.first_settings)
 
     # ---- for everything in the room ---------------------------------------------------------------------------
 
     async def off_loop(self, work: Callable[[], Result]) -> Result:
         """Do in a thread what would hold up the event loop, and return what it returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await self.loop.run_in_executor(self._executor, work)
 
     def call_soon(self, work: Callable[[], object]) -> None:
         """Have something done in the event loop; may be called from any thread, and does nothing after the end."""
-        if self._loop is not None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(work)
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(work)
+
+    def check_drawing(self, settings: Settings) -> tuple[Effect, ...]:
+        """Return the effects of settings. Raises ConfigError where they do not suit the model."""
+        return effects_of(settings, self.shelf.bundle(settings.model), self.backgrounds.path_of)
 
     async def drawing(self, settings: Settings) -> tuple[Segmenter, tuple[Effect, ...]]:
         """Return the model and the effects of settings, loaded where they were not.
@@ -81,7 +96,7 @@ class Room:
         Raises:
             RtsegError: the effect does not suit the model, or the model cannot be loaded.
         """
-        effects = effects_of(settings, self.shelf.bundle(settings.model), self.backgrounds.path_of)
+        effects = self.check_drawing(settings)
         segmenter = await self.off_loop(lambda: self.shelf.segmenter(settings.model, smoothing=settings.smoothing))
         return segmenter, effects
 
@@ -90,7 +105,7 @@ class Room:
         return rtc.own_candidates_only(sdp) if self.options.is_loopback else rtc.literal_candidates_only(sdp)
 
     def fitting(self, patch: object) -> Settings:
-        """Return the first settings with a patch; a model that was named alone brings its own effect.
+        """Return the first settings with a patch; another model brings its own effect.
 
         Raises:
             ConfigError: the patch cannot be right.
@@ -109,7 +124,7 @@ class Room:
             TooMany: there are enough of them.
             RtsegError: offer or settings cannot be right, or the model cannot be loaded.
         """
-        sdp, _ = rtc.checked_offer(body)
+        sdp = rtc.checked_offer(body)
         given = body if isinstance(body, dict) else {}
         settings = self.fitting(given.get("settings") or {})
         if len(self.cameras) >= self.options.limits.cameras:
@@ -126,23 +141,86 @@ class Room:
         return self.cameras[name]
 
     def _forget_camera(self, session: CameraSession) -> None:
-        self.cameras.pop(session.name, None)
+        if self.cameras.pop(session.name, None) is not None and session.runner is not None:
+            self.past_cameras.add(session.runner)
+
+    # ---- streams ----------------------------------------------------------------------------------------------
+
+    def stream(self, name: str) -> Stream:
+        """Return a stream by its name. Raises NotThere where there is none."""
+        if name not in self.streams:
+            raise NotThere(f"stream: got {name[:40]!r}; expected one of {', '.join(self.streams) or 'none'}.")
+        return self.streams[name]
+
+    async def open_viewer(self, name: str, body: object) -> dict[str, Any]:
+        """Show a stream to a browser that has made an offer, and return the answer.
+
+        Raises:
+            NotThere: there is no such stream.
+            TooMany: enough watch.
+            RtsegError: the offer cannot be right.
+        """
+        stream = self.stream(name)
+        sdp = rtc.checked_offer(body)
+        self._check_viewers()
+        viewer = StreamViewer(self, stream, self._forget_viewer)
+        self.viewers[viewer.name] = viewer
+        answer = await viewer.open(sdp)
+        return {"viewer": viewer.name, "sdp": answer, "type": "answer"}
+
+    def viewer(self, name: str) -> StreamViewer:
+        """Return a viewer by its name. Raises NotThere where there is none."""
+        if name not in self.viewers:
+            raise NotThere(f"viewer: got {name[:40]!r}; expected one that watches.")
+        return self.viewers[name]
+
+    def open_mjpeg(self, name: str) -> MjpegResponse:
+        """Return a stream as JPEG pictures. Raises NotThere without such a stream, TooMany where enough watch."""
+        stream = self.stream(name)
+        self._check_viewers()
+        response = MjpegResponse(stream, self.mjpeg.discard)
+        self.mjpeg.add(response)
+        return response
+
+    def _check_viewers(self) -> None:
+        watching = len(self.viewers) + len(self.mjpeg)
+        if watching >= self.options.limits.viewers:
+            raise TooMany(f"viewers: got one more than {watching}; expected at most that. Try again later.")
+
+    def _forget_viewer(self, viewer: StreamViewer) -> None:
+        self.viewers.pop(viewer.name, None)
 
     # ---- what a page shows ------------------------------------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
         """Return what a page needs to know before anything runs."""
-        limits = self.options.limits
-        machine = machine_facts()
+        limits, machine = self.options.limits, machine_facts()
         return {
             "version": package_version("rtseg") or "",
             "machine": {name: machine[name] for name in ("cpu", "cores", "system")},
             "models": self.shelf.to_json(),
             "effects": {"blur": {"strength": [0, 1]}, "replace": {"background": None, "color": None}},
-            "streams": [],
-            "limits": {"upload_mb": limits.upload_mb, "viewers": limits.viewers, "jobs": limits.jobs},
+            "streams": [stream.to_json() for stream in self.streams.values()],
+            "limits": {
+                "upload_mb": limits.upload_mb,
+                "video_seconds": limits.video_seconds,
+                "cameras": limits.cameras,
+                "viewers": limits.viewers,
+                "jobs": limits.jobs,
+            },
             "backgrounds": self.backgrounds.to_json(),
             "settings": self.first_settings.to_json(),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """Return what is measured of everything that runs."""
+        return {
+            "uptime_seconds": round(time.monotonic() - self.started_at, 1),
+            "cameras": {name: camera.to_json() for name, camera in self.cameras.items()},
+            "streams": {name: stream.to_json() for name, stream in self.streams.items()},
+            "viewers": {name: viewer.to_json() for name, viewer in self.viewers.items()},
+            "mjpeg_viewers": len(self.mjpeg),
+            "jobs": self.jobs.states(),
         }
 
     # ---- the end ----------------------------------------------------------------------------------------------
@@ -150,9 +228,13 @@ class Room:
     async def close(self) -> None:
         """End everything that runs and remove the folder; takes END_SECONDS at most, and a moment more for threads."""
         self.ending.set()
-        endings = [asyncio.ensure_future(session.close()) for session in list(self.cameras.values())]
-        if endings:
-            await asyncio.wait(endings, timeout=END_SECONDS)
+        closings = [camera.close() for camera in self.cameras.values()]
+        closings += [viewer.close() for viewer in self.viewers.values()]
+        closings += [stream.close() for stream in self.streams.values()]
+        endings = [asyncio.ensure_future(closing) for closing in (*closings, self.jobs.close())]
+        if self._loading is not None:
+            endings.append(self._loading)
+        await asyncio.wait(endings, timeout=END_SECONDS)
         self._executor.shutdown(wait=True, cancel_futures=True)
         self.shelf.close()
         shutil.rmtree(self.folder, ignore_errors=True)

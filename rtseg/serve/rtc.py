@@ -3,9 +3,9 @@
 Note [Consent]: ICE asks the other side every few seconds whether it still wants to be sent to. As shipped, aioice takes
 30 s to notice that it is gone; here it takes 3 to 7 s, so that everything is released within 10 s.
 
-Note [Whose packets]: browsers do not offer loopback addresses, so a server that is bound to loopback still has to listen
-on the machine's other addresses for media. It takes offers of addresses of this machine only, and ICE answers nobody
-who does not know the password that went over the loopback connection.
+Note [Whose packets]: browsers do not offer loopback addresses, so a server that is bound to loopback still has to
+listen on the machine's other addresses for media. It takes offers of addresses of this machine only, and ICE answers
+nobody who does not know the password that went over the loopback connection.
 
 Note [Marker bit]: aiortc waits for the first packet of the next frame before it gives a frame to the decoder: one frame
 period of waiting, 33 ms. The RTP marker says that a frame is complete, and is believed here.
@@ -113,8 +113,8 @@ def take_frames_early(receiver: RTCRtpReceiver) -> None:
         setattr(receiver, name, MarkedJitterBuffer(capacity=512, is_video=True))
 
 
-def checked_offer(body: object) -> tuple[str, str]:
-    """Return SDP and type of a posted offer. Raises ConfigError for what can be none."""
+def checked_offer(body: object) -> str:
+    """Return the SDP of a posted offer. Raises ConfigError for what can be none."""
     if not isinstance(body, dict):
         raise ConfigError("offer: got no JSON object; expected {sdp, type}. Send the browser's offer.")
     sdp, kind = body.get("sdp"), body.get("type", "offer")
@@ -125,7 +125,7 @@ def checked_offer(body: object) -> tuple[str, str]:
             f"offer: got {len(sdp)} characters and {sdp.count(chr(10) + 'm=')} media lines; "
             f"expected at most {MOST_SDP_CHARACTERS} and {MOST_MEDIA_LINES}. Send a plain offer."
         )
-    return sdp, kind
+    return sdp
 
 
 def own_candidates_only(sdp: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rtseg.errors import RtsegError
 from rtseg.pipeline.pipeline import Pipeline
+from rtseg.pipeline.watching import LiveOptions
 from rtseg.redaction import redact
 from rtseg.render.effects import Effect
 from rtseg.segmenter import Segmenter
@@ -56,8 +57,15 @@ class Runner:
         self._lock = threading.Lock()
         self._on_end = on_end
         self._infer_seen = (0, 0)
+        self._frames_before = self.sink.ages.count
         self._pipeline = Pipeline(
-            source, segmenter, effects=effects, sinks=[self.sink], policy="freshest", on_command=self._change
+            source,
+            segmenter,
+            effects=effects,
+            sinks=[self.sink],
+            policy="freshest",
+            on_command=self._change,
+            live=LiveOptions(waits_for_source=True),
         )
         self._thread = threading.Thread(target=self._run, name=f"rtseg-{name}", daemon=True)
 
@@ -99,7 +107,13 @@ class Runner:
             return "failed"
         if not self._thread.is_alive():
             return "ended" if self._thread.ident is not None else "idle"
-        return "connecting" if self.sink.ages.count == 0 and self.source.state == "live" else self.source.state
+        shown = self._pipeline.source_state
+        return "connecting" if shown == "live" and self.sink.ages.count == self._frames_before else shown
+
+    @property
+    def detail(self) -> str:
+        """One line about that, without credentials; empty where there is nothing to say."""
+        return self.error or redact(self._pipeline.source_detail)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -107,8 +121,13 @@ class Runner:
         causes = Counter(dict(self._pipeline.stats.frames.dropped))
         if isinstance(self.source, PushSource):
             causes["newer_frame"] += self.source.overtaken
-        causes["decode"] += self.source.counters.dropped_decode
+        causes["decode"] = max(causes["decode"], self.source.counters.dropped_decode)
         return {cause: count for cause, count in causes.items() if count}
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Frames that wait between two stages."""
+        return self._pipeline.queue_depths()
 
     def to_json(self) -> dict[str, Any]:
         """Return what a page shows of a run."""
@@ -117,7 +136,7 @@ class Runner:
             "infer_ms": self._recent_infer_ms(),
             "dropped": self.dropped,
             "state": self.state,
-            "detail": self.error or redact(self.source.state_detail),
+            "detail": self.detail,
         }
 
     def _recent_infer_ms(self) -> float | None:
@@ -157,4 +176,5 @@ class Runner:
 def wait_until_ended(runners: Sequence[Runner], seconds: float) -> bool:
     """Wait for all of them, together no longer than that; return whether all have ended."""
     deadline = time.monotonic() + seconds
-    return all([runner.join(max(0.01, deadline - time.monotonic())) for runner in runners])
+    ended = [runner.join(max(0.01, deadline - time.monotonic())) for runner in runners]
+    return all(ended)

@@ -89,9 +89,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return (
-            f"--port: got {port}, which is in use; expected a free one. Try --port {port + 1 if port < 65535 else 0}."
-        )
+        return f"--port: got {port}, which is in use; expected a free one. Try --port {(port + 1) % 65536}."
     if error.errno == errno.EACCES:
         return f"--port: got {port}, which needs more rights; expected 1024 or above. Try --port 8000."
     return f"--host: got {host} ({error.strerror}); expected an address of this machine. Try 127.0.0.1."
@@ -152,7 +150,7 @@ def _config(room: Room) -> uvicorn.Config:
     )
 
 
-def serve(options: ServeOptions, *, on_ready: Callable[[str], None] = lambda address: None) -> None:
+def serve(options: ServeOptions, *, on_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C.
 
     Args:

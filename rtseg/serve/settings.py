@@ -28,6 +28,7 @@ EFFECTS: Final[dict[str, type[Effect]]] = {
 }
 """The effects that a page can ask for; `cutout` is left out, as no live codec carries its transparency."""
 
+DEFAULT_STRENGTH: Final = 0.5
 DEFAULT_COLOR: Final = "#1e7a46"
 """Background of `replace` where neither a picture nor a colour was chosen."""
 
@@ -43,7 +44,7 @@ class Settings:
     """Name of a model that the server offers."""
     effect: str = "blur"
     """One of EFFECTS."""
-    strength: float = 0.5
+    strength: float = DEFAULT_STRENGTH
     """Of the blur, 0..1."""
     background: str | None = None
     """Number of an uploaded picture that replaces the background; None: the colour."""
@@ -118,7 +119,7 @@ def default_settings(bundle: Bundle, effect: str | None = None) -> Settings:
     chosen = parse_effect(bundle.default_effect if effect is None else effect, classes=bundle.classes)
     if chosen.name not in EFFECTS:
         raise ConfigError(f"--effect: got {chosen.name}; expected one of {', '.join(EFFECTS)}. Choose one of them.")
-    strength = chosen.strength if isinstance(chosen, Blur) else Settings.strength
+    strength = chosen.strength if isinstance(chosen, Blur) else DEFAULT_STRENGTH
     color = getattr(chosen, "color", None)
     return Settings(bundle.name, chosen.name, strength=strength, color=color, smoothing=bundle.smoothing)
 
