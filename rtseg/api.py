@@ -13,9 +13,11 @@ from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.pipeline.report import Progress
+from rtseg.pipeline.sink_thread import isolate
+from rtseg.redaction import redact
 from rtseg.render.effects import Effect, has_alpha, parse_effects
 from rtseg.segmenter import Segmenter, hint_for, load
-from rtseg.sinks import open_sink
+from rtseg.sinks import is_url, open_sink
 from rtseg.sinks.base import Sink
 from rtseg.sinks.targets import check_sources_stay, check_targets
 from rtseg.sources import open_source
@@ -194,16 +196,18 @@ def pipelines_for(
 def _sinks_for(
     source: SourceSpec, outs: Sequence[SinkSpec], options: RunOptions, *, several: bool, alpha: bool
 ) -> list[Sink]:
-    return [
+    paced = not is_live_name(source, options.policy)
+    sinks = [
         open_sink(
             _out_for(spec, source_name(source), several=several, alpha=alpha),
             overwrite=options.overwrite,
             codec=options.codec,
             quality=options.quality,
-            paced=not is_live_name(source, options.policy),
+            paced=paced,
         )
         for spec in outs
     ]
+    return list(isolate(sinks, paced=paced))
 
 
 def effects_for(
@@ -278,20 +282,34 @@ def describe(source: SourceSpec, options: RunOptions) -> Source:
 
 def _out_for(spec: SinkSpec, name: str, *, several: bool, alpha: bool) -> SinkSpec:
     """Return the sink of one source: `{name}` filled in, a folder completed to FOLDER/NAME.rtseg.mp4 (.mov: alpha)."""
-    if isinstance(spec, Sink) or str(spec) in ("null", "window", "virtualcam"):
+    if isinstance(spec, Sink) or str(spec).partition(":")[0] in ("null", "window", "virtualcam"):
         return spec
     text = str(spec)
     if not text:
         return spec
     if "{name}" in text:
         return text.replace("{name}", name)
-    if text.endswith(("/", "\\")) or Path(text).is_dir():
+    if is_url(text) and not several:
+        return text
+    if text.startswith("segments:"):
+        return _segments_of(text, name) if several else text
+    if not is_url(text) and (text.endswith(("/", "\\")) or Path(text).is_dir()):
         return str(Path(text) / f"{name}.rtseg.{'mov' if alpha else 'mp4'}")
     if several and text.partition(":")[0] in ("masks", "frames"):
         return f"{text}/{name}"
     if several:
         raise ConfigError(
-            f"out: got {text!r} for several sources; expected a folder or a name with {{name}} in it. "
+            f"out: got {redact(text)!r} for several sources; expected a folder or a name with {{name}} in it. "
             "Try '{name}.rtseg.mp4'."
         )
     return spec
+
+
+def _segments_of(text: str, name: str) -> str:
+    """Return where the segments of one of several sources go: a folder of that name in the folder asked for."""
+    place, mark, query = text.partition("?")
+    if "%" in Path(place).name:
+        raise ConfigError(
+            f"out: got {text!r} for several sources; expected a name with {{name}} in it. Try '{{name}}/'."
+        )
+    return f"{place.rstrip('/')}/{name}{mark}{query}"

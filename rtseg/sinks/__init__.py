@@ -7,7 +7,7 @@ from pathlib import Path
 from rtseg.errors import ConfigError
 from rtseg.sinks.base import Sink, StreamFormat
 
-__all__ = ["Sink", "StreamFormat", "open_sink"]
+__all__ = ["Sink", "StreamFormat", "is_url", "open_sink"]
 
 SPECS = (
     "a video path (.mp4, .mov, .mkv, .webm), segments:DIR, masks:DIR, frames:DIR, window, virtualcam, null, or a "
@@ -49,7 +49,7 @@ def open_sink(
         _refuse_empty(text)
         if (sink := _simple_sink(text, paced=paced)) is not None:
             return sink
-        if "://" in text:
+        if is_url(text):
             return _stream_sink(text)
         if colon and scheme == "segments":
             from rtseg.sinks.segments import SegmentsSink, parse_segments
@@ -78,6 +78,11 @@ def _folder_sink(scheme: str, folder: str, *, overwrite: bool) -> Sink:
     from rtseg.sinks.frames import FramesSink
 
     return FramesSink(folder, overwrite=overwrite)
+
+
+def is_url(text: str) -> bool:
+    """Find out whether an output is named by a URL rather than by a path."""
+    return "://" in text
 
 
 def _simple_sink(text: str, *, paced: bool) -> Sink | None:

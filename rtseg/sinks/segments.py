@@ -125,7 +125,7 @@ class SegmentsSink(Sink):
         self._next_cut = Fraction(0)
         self._number = 0
         self._started = time.localtime()
-        self._outputs: list[Path] = []
+        self._has_output = False
         self._notes: list[str] = []
 
     @property
@@ -135,8 +135,8 @@ class SegmentsSink(Sink):
 
     @property
     def outputs(self) -> Sequence[Path]:
-        """The segments in place that this run has written."""
-        return tuple(self._outputs)
+        """The folder, once there is a segment in it: a long run has too many files to name."""
+        return (self.plan.folder,) if self._has_output else ()
 
     @property
     def target(self) -> Path:
@@ -217,7 +217,7 @@ class SegmentsSink(Sink):
         self._remove_oldest()
 
     def _keep_facts(self, segment: SegmentFile) -> None:
-        self._outputs += segment.outputs
+        self._has_output |= bool(segment.outputs)
         self._notes += [note for note in segment.notes if note not in self._notes]
 
     def _let_go(self) -> None:
@@ -242,7 +242,6 @@ class SegmentsSink(Sink):
         for _, _, path in sorted(ages)[: -self.plan.keep]:
             with suppress(OSError):
                 path.unlink()
-            self._outputs = [kept for kept in self._outputs if kept != path]
 
     def _mend_abandoned(self) -> None:
         """Give the hidden file of a killed process its partial name where it can be played; remove it otherwise."""
