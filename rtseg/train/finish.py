@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from rtseg.builder.cards import CardFacts
 from rtseg.builder.export import Exported, export_bundle, load_weights
 from rtseg.errors import ConfigError
 from rtseg.train.loop import Counters
-from rtseg.train.networks import build_network, carry_over, network_table
+from rtseg.train.networks import build_network, carry_over, head_weights, network_table
+from rtseg.train.offsets import add_offsets, fit_offsets
 from rtseg.train.recipe import Recipe
 from rtseg.train.settings import ExportSettings
 from rtseg.train.tables import tables_of
+from rtseg.train.validate import open_validation
 
 
 def export_run(
@@ -45,8 +49,24 @@ def export_run(
         raise ConfigError("export: got a recipe without [export]; expected name and size_wh. Add the table.")
     network = build_network(recipe.network, recipe.outputs, full_size=True)
     carry_over(network, load_weights(weights_path), {}, None)
-    training = _training(recipe, recipe.export, counters, device_text)
+    training = _training(recipe, recipe.export, counters, device_text) | _with_offsets(recipe, recipe.export, network)
     return export_bundle(network, folder, _facts(recipe, recipe.export, training, scores))
+
+
+def _with_offsets(recipe: Recipe, export: ExportSettings, network: nn.Module) -> dict[str, Any]:
+    """Fit offsets of the classes where the recipe asks for them, add them, and return what the card says of them."""
+    if not export.offsets:
+        return {}
+    sets = [each for each in open_validation(recipe, whole=True) if each.settings.name in export.offsets]
+    found = fit_offsets(network.eval(), sets, recipe.class_names, export.size_wh)
+    add_offsets(network, head_weights(recipe.network, recipe.outputs), found.values)
+    moved = {name: round(value, 2) for name, value in zip(recipe.class_names, found.values, strict=True) if value}
+    return {
+        "class_offsets": moved,
+        "class_offsets_fitted_on": list(export.offsets),
+        "class_offsets_mean_miou_before": round(found.before, 4),
+        "class_offsets_mean_miou_cross_fitted": round(found.after, 4),
+    }
 
 
 def _facts(recipe: Recipe, export: ExportSettings, training: Mapping[str, Any], scores: Mapping[str, Any]) -> CardFacts:

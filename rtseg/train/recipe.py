@@ -99,6 +99,17 @@ class Recipe:
                 "for classes. Change it."
             )
 
+        self._check_offsets()
+
+    def _check_offsets(self) -> None:
+        wanted = self.export.offsets if self.export else ()
+        known = [each.name for each in self.validation.set]
+        if wanted and (self.task == "matte" or not set(wanted) <= set(known)):
+            raise ConfigError(
+                f"export.offsets: got {', '.join(wanted)} with task {self.task}; expected classes, and names of "
+                f"validation sets ({', '.join(known) or 'there are none'}). Correct it."
+            )
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Class names of the model, in order; of a matte background and subject."""

@@ -155,6 +155,9 @@ class ExportSettings:
     """Where this recipe is to be found, for the card."""
     effect: str = ""
     """What `rtseg run` draws without -e; empty: by task."""
+    offsets: tuple[str, ...] = ()
+    """Classes only: names of validation sets on all of whose pictures one number a class is fitted that is added to
+    its logits, see `rtseg.train.offsets`. The scores on these sets are then a little optimistic."""
     sources: tuple[Source, ...] = ()
     """What it was trained on."""
 

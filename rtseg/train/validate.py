@@ -81,17 +81,17 @@ class ValidationSet:
     dataset: Dataset
 
 
-def open_validation(recipe: Recipe) -> tuple[ValidationSet, ...]:
-    """Return the validation sets of a recipe.
+def open_validation(recipe: Recipe, *, whole: bool = False) -> tuple[ValidationSet, ...]:
+    """Return the validation sets of a recipe; `whole`: all of their pictures, whatever their limits.
 
     Raises:
         ConfigError: a path, a list or a taxonomy cannot be right, or has no class in common with the recipe's.
         SourceError: files are missing.
     """
-    return tuple(ValidationSet(settings, _opened(recipe, settings)) for settings in recipe.validation.set)
+    return tuple(ValidationSet(settings, _opened(recipe, settings, whole)) for settings in recipe.validation.set)
 
 
-def _opened(recipe: Recipe, settings: ScoredSet) -> Dataset:
+def _opened(recipe: Recipe, settings: ScoredSet, whole: bool) -> Dataset:
     taxonomy = recipe.taxonomy_of(settings.taxonomy)
     if all(index == OTHER for index in taxonomy.prediction_table(recipe.class_names)[: len(recipe.class_names)]):
         raise ConfigError(
@@ -102,7 +102,7 @@ def _opened(recipe: Recipe, settings: ScoredSet) -> Dataset:
     dataset = open_dataset(folder, taxonomy, layout=settings.layout, split=settings.split)
     if settings.only:
         dataset = dataset.only(listed_names(settings.only, recipe.base_folder, settings.name))
-    return dataset.evenly(settings.limit) if settings.limit else dataset
+    return dataset.evenly(settings.limit) if settings.limit and not whole else dataset
 
 
 def score(
