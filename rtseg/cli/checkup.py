@@ -71,6 +71,7 @@ def _findings() -> Iterator[Finding]:
     yield from _extras()
     yield _codecs()
     yield _display()
+    yield from _live_outputs()
     yield _cameras()
 
 
@@ -139,6 +140,13 @@ def _codecs() -> Finding:
 def _display() -> Finding:
     available, reason = display_available()
     return Finding("sink", "window", "ok" if available else "off", reason or "a display answers")
+
+
+def _live_outputs() -> Iterator[Finding]:
+    from rtseg.sinks.available import live_outputs
+
+    for way in live_outputs():
+        yield Finding("sink", way.name, "ok" if way.works else "off", way.detail, way.remedy)
 
 
 def _cameras() -> Finding:
