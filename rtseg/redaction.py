@@ -11,7 +11,7 @@ from typing import Final
 HIDDEN: Final = "***"
 """What stands where something was hidden."""
 
-_USER: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*:/{1,2})(?P<user>[^\s'\"<>]*)@")
+_USER: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*:/{1,2})(?P<user>[^\s'\"<>]+)@")
 """Everything between `scheme://` and the last @ of the word: a password may hold any sign, even / and @."""
 
 _SECRET_NAMES: Final = (
@@ -46,7 +46,8 @@ def safe_name(text: str) -> str:
     """Return a short name made from an address, for file names and stats: no secret, only letters, digits and `-_.`.
 
     Args:
-        text: an address; its query is left out, as is whatever `redact` hides.
+        text: an address; its scheme and query are left out, as is whatever `redact` hides.
     """
     shown = redact(text).partition("?")[0].partition("#")[0].replace(f"{HIDDEN}@", "").replace(HIDDEN, "")
+    shown = shown.partition("://")[2] or shown
     return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in shown).strip("-. ") or "stream"

@@ -140,11 +140,18 @@ class FrameCounts:
     processed: int = 0
     written: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    """Dropped frames by cause."""
+    """Dropped frames by cause. Under "decode": frames that were left out undecoded, not among `decoded`."""
+    held: int = 0
+    """Times that the last frame was shown again, marked, while a live source was silent; not among `written`."""
+
+    @property
+    def dropped_decoded(self) -> int:
+        """Dropped frames that had been decoded."""
+        return self.dropped.total() - self.dropped["decode"]
 
     def copy(self) -> FrameCounts:
         """Return the counts as they are now."""
-        return FrameCounts(self.decoded, self.processed, self.written, Counter(self.dropped))
+        return FrameCounts(self.decoded, self.processed, self.written, Counter(self.dropped), self.held)
 
     def since(self, before: FrameCounts) -> FrameCounts:
         """Return what was counted since an earlier copy."""
@@ -153,6 +160,7 @@ class FrameCounts:
             self.processed - before.processed,
             self.written - before.written,
             Counter(self.dropped) - before.dropped,
+            self.held - before.held,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -162,6 +170,7 @@ class FrameCounts:
             "processed": self.processed,
             "written": self.written,
             "dropped": dict(self.dropped),
+            **({"held": self.held} if self.held else {}),
         }
 
 
@@ -259,6 +268,7 @@ def merged(runs: list[Stats]) -> Stats:
         total.frames.decoded += run.frames.decoded
         total.frames.processed += run.frames.processed
         total.frames.written += run.frames.written
+        total.frames.held += run.frames.held
         total.frames.dropped.update(run.frames.dropped)
         total.latency.merge(run.latency)
         total.frame_age.merge(run.frame_age)

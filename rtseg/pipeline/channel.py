@@ -51,16 +51,23 @@ class Channel(Generic[Item]):
         Raises:
             ChannelClosed: the channel was abandoned or finished.
         """
+        return len(self.displace(item))
+
+    def displace(self, item: Item) -> list[Item]:
+        """Add an item at once, dropping the oldest while the channel is full; return what was dropped.
+
+        Raises:
+            ChannelClosed: the channel was abandoned or finished.
+        """
         with self._changed:
-            dropped = 0
+            dropped = []
             while len(self._items) >= self._capacity:
-                self._items.popleft()
-                dropped += 1
+                dropped.append(self._items.popleft())
             self._add(item)
             return dropped
 
-    def get(self, *, wait: bool = True) -> Item | None:
-        """Take the oldest item; with `wait=False` return None at once when there is none yet.
+    def get(self, *, wait: bool = True, timeout_seconds: float | None = None) -> Item | None:
+        """Take the oldest item; with `wait=False`, or after a time-out, return None when there is none yet.
 
         Raises:
             ChannelClosed: the channel was abandoned, or it is finished and empty.
@@ -69,9 +76,8 @@ class Channel(Generic[Item]):
             while not self._items:
                 if self._finished or self._abandoned:
                     raise ChannelClosed
-                if not wait:
+                if not wait or not self._changed.wait(timeout_seconds):
                     return None
-                self._changed.wait()
             item = self._items.popleft()
             self._changed.notify_all()
             return item

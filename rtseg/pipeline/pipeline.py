@@ -1,6 +1,6 @@
 """The life of a frame, top to bottom.
 
-    1 capture   source -> decode ->                      [decoded]     thread rtseg-capture
+    1 capture   source -> decode ->                      [decoded]     thread rtseg-capture; live sources: live.py
     2 segment   preprocess -> infer -> postprocess ->    [segmented]   thread rtseg-segment, engine's own threads
     3 deliver   composite -> sinks                                     the caller's thread
 
@@ -10,25 +10,30 @@ on some systems, so delivery stays with the caller.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from rtseg.errors import ConfigError, RtsegError
-from rtseg.pipeline.channel import Channel
+from rtseg.errors import ConfigError
+from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.delivery import Delivery
 from rtseg.pipeline.device import Composited, DeviceChoice, DeviceRun, DeviceStage, choose_device
 from rtseg.pipeline.device_ends import on_device, path_facts, takes_surfaces
+from rtseg.pipeline.drawing import Drawing
+from rtseg.pipeline.holding import HOLD_SECONDS, HeldFrames
+from rtseg.pipeline.live import LiveCapture, open_live
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
-from rtseg.pipeline.policy import CHANNEL_CAPACITY, DROP_CAUSE, check_policy, choose_policy
-from rtseg.pipeline.report import Progress, Reporter, run_facts, stage_names, stream_format
+from rtseg.pipeline.policy import CHANNEL_CAPACITY, DECODE_CAUSE, check_policy, choose_policy, drop_cause
+from rtseg.pipeline.report import Progress, Reporter, run_facts, stream_format
 from rtseg.pipeline.segmenting import Segmented, SegmentStage
-from rtseg.pipeline.stage import Failure, Place, Stopwatch, Worker
-from rtseg.render.compositor_cpu import CpuCompositor
+from rtseg.pipeline.stage import JOIN_SECONDS, Failure, Place, Stopwatch, Worker
+from rtseg.pipeline.watching import LiveOptions, SourceWatch
 from rtseg.render.effects import Effect
 from rtseg.render.hud import HudState
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import Sink
-from rtseg.sources.base import Source, SourceInfo
+from rtseg.sources.base import Source, SourceInfo, SourceState
 from rtseg.stats import Stats, machine_facts
 from rtseg.types import Frame, Segmentation
 
@@ -45,8 +50,10 @@ class Pipeline:
         max_frames: stop after that many decoded frames.
         on_progress: called in the caller's thread, at most ten times a second.
         on_command: called in the caller's thread with each command that a sink's keys gave ("effect", "model" …).
+        live: how a live source is treated: reconnection, staleness.
 
-    Threading: `stop()` may be called from any thread; everything else belongs to the caller's.
+    Threading: `stop()`, `source_state`, `source_detail`, `dropped` and `queue_depths()` may be used from any thread;
+        everything else belongs to the caller's.
     """
 
     def __init__(
@@ -60,20 +67,27 @@ class Pipeline:
         max_frames: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_command: Callable[[Pipeline, str], None] | None = None,
+        live: LiveOptions | None = None,
     ) -> None:
         check_policy(policy)
         self.stats = Stats()
+        self._live = live or LiveOptions()
+        self._watch = SourceWatch(source)
+        self._capturing: LiveCapture | None = None
+        self._held = HeldFrames()
+        self._stopping = threading.Event()
+        self._decoded: Channel[Frame] = Channel(1)
+        self._segmented: Channel[Segmented] = Channel(1)
         self._source = source
         self._segmenter = segmenter
-        self._sinks = tuple(sinks)
-        self._sink_stages = stage_names([sink.name for sink in self._sinks])
+        self._delivery = Delivery(sinks, self.stats, self._obey)
         self._asked_policy = policy
         self._max_frames = max_frames
         self._on_command = on_command
         self._failure = Failure()
         self._workers: list[Worker] = []
-        self._effects: dict[int, tuple[Effect, ...]] = {id(segmenter): tuple(effects)}
-        self._compositors: dict[int, CpuCompositor] = {}
+        self._drawing = Drawing()
+        self._drawing.use(segmenter, effects)
         self._reporter = Reporter(self.stats, on_progress)
         self._started_ns = 0
         self._stopped = False
@@ -92,24 +106,25 @@ class Pipeline:
         take_one_thread()
         try:
             self._choose_device(place)
-            self._open(place)
-            for item in self._segmented if not self._stopped else ():
-                self._deliver(item, place)
-                if self._stopped or any(sink.wants_stop for sink in self._sinks):
+            opened = self._open(place)
+            for item in self._arrivals() if opened and not self._stopped else ():
+                self._deliver(item, place) if item is not None else self._hold(place)
+                if self._stopped or self._delivery.wants_stop:
                     self.stop()
             self._end_threads()
             self._failure.raise_first()
-            self._close_sinks(place)
+            if opened:
+                self._delivery.close(place)
         except BaseException as error:
             self._failure.record(error, stage=place.stage, frame_index=place.frame_index)
             self._end_threads()
-            self._abort_sinks()
+            self._delivery.abort()
             self._failure.raise_first()
             raise
         finally:
             self._end_threads()
             self._finish_stats()
-        self._reporter.report(self._frames_expected(), force=True)
+        self._report(force=True)
         return self.stats
 
     def results(self) -> Iterator[tuple[Frame, Segmentation]]:
@@ -122,8 +137,7 @@ class Pipeline:
         place = Place("open")
         take_one_thread()
         try:
-            self._open(place)
-            for frame, result, *_ in self._segmented:
+            for frame, result, *_ in self._segmented if self._open(place) else ():
                 self.stats.frames.written += 1
                 self._reporter.count_output(frame)
                 yield frame, result
@@ -136,8 +150,9 @@ class Pipeline:
     def stop(self) -> None:
         """End the run early; what is written so far is finished normally. Idempotent, returns at once."""
         self._stopped = True
-        for sink in self._sinks:
-            sink.interrupt()
+        self._stopping.set()
+        self._source.interrupt()
+        self._delivery.interrupt()
         for channel in (self._decoded, self._segmented) if self._workers else ():
             channel.abandon()
 
@@ -149,18 +164,17 @@ class Pipeline:
         """
         if self._device.taken and not (choice := choose_device(segmenter, effects)).taken:
             raise ConfigError(f"switching the model: got {choice.reason}; expected one for the device in use. Restart.")
-        self._effects[id(segmenter)] = tuple(effects)
+        self._drawing.use(segmenter, effects)
         self._segmenter = segmenter
 
     @property
     def effects(self) -> tuple[Effect, ...]:
         """What is drawn with the model in use."""
-        return self._effects[id(self._segmenter)]
+        return self._drawing.effects_of(self._segmenter)
 
     def switch_effects(self, effects: Sequence[Effect]) -> None:
         """Draw something else from the next frame on. Caller's thread."""
-        self._effects[id(self._segmenter)] = tuple(effects)
-        self._close_compositors()
+        self._drawing.use(self._segmenter, effects)
 
     @property
     def segmenter(self) -> Segmenter:
@@ -172,6 +186,26 @@ class Pipeline:
         """What is known of the source, once it is open."""
         return self._source.info
 
+    @property
+    def source_state(self) -> SourceState:
+        """What the source is doing: connecting, live, stalled, reconnecting, frozen or ended."""
+        return self._watch.state
+
+    @property
+    def source_detail(self) -> str:
+        """One line about that state, without credentials; empty where there is nothing to say."""
+        return self._watch.detail
+
+    def queue_depths(self) -> dict[str, int]:
+        """Return how much waits in front of each stage: coded packets, decoded frames, segmented frames."""
+        packets = 0 if self._capturing is None else self._capturing.waiting_packets
+        return {"packets": packets, "decoded": len(self._decoded), "segmented": len(self._segmented)}
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped so far, those that were never decoded among them. From any thread."""
+        return self.stats.frames.dropped_decoded + self._source.counters.dropped_decode
+
     # ---- opening ----------------------------------------------------------------------------------------------
 
     def _choose_device(self, place: Place) -> None:
@@ -179,16 +213,20 @@ class Pipeline:
         with place.at("choose device", None):
             self._device = choose_device(self._segmenter, self.effects)
             if self._device.taken:
-                self._source, self._sinks = on_device(self._source, self._sinks)
+                self._source, sinks = on_device(self._source, self._delivery.sinks)
+                self._delivery = Delivery(sinks, self.stats, self._obey)
+                self._watch = SourceWatch(self._source)
 
     def _begin(self) -> None:
         if self._started_ns:
             raise ConfigError("pipeline: got a second run; expected one a pipeline. Make a new pipeline.")
         self._started_ns = time.monotonic_ns()
 
-    def _open(self, place: Place) -> None:
+    def _open(self, place: Place) -> bool:
+        """Open source and sinks and start the threads; return False when the run was stopped meanwhile."""
         with place.at("open source", None):
-            self._source.open()
+            if not open_live(self._source, options=self._live, watch=self._watch, stopping=self._stopping):
+                return False
         info = self._source.info
         self.policy, self.policy_reason = choose_policy(self._asked_policy, info)
         self.stats.source_id = info.source_id
@@ -197,23 +235,26 @@ class Pipeline:
             self._segmenter,
             policy={"name": self.policy, "reason": self.policy_reason},
             effects=[repr(effect) for effect in self.effects],
-            sinks=[sink.name for sink in self._sinks],
+            sinks=[sink.name for sink in self._delivery.sinks],
         )
-        stream = stream_format(info, self._segmenter, self.effects)
-        for sink in self._sinks:
-            with place.at(f"open {sink.name}", None):
-                sink.open(stream)
-        self.stats.facts["path"] = path_facts(self._device, self._source, self._sinks)
+        stream = stream_format(info, self._segmenter, self.effects, audio_feed=self._source.audio)
+        self._delivery.open(stream, place)
+        self.stats.facts["path"] = path_facts(self._device, self._source, self._delivery.sinks)
         capacity = CHANNEL_CAPACITY[self.policy]
-        self._decoded: Channel[Frame] = Channel(capacity)
-        self._segmented: Channel[Segmented] = Channel(capacity)
+        self._decoded, self._segmented = Channel(capacity), Channel(capacity)
         self._workers = [
-            Worker(self._capture, stage="decode", failure=self._failure, on_end=self._capture_ended),
+            Worker(
+                self._capture_live if info.live else self._capture,
+                stage="decode",
+                failure=self._failure,
+                on_end=self._capture_ended,
+            ),
             Worker(self._segment, stage="infer", failure=self._failure, on_end=self._segment_ended),
         ]
         for worker in self._workers:
             worker.start()
         place.stage = "deliver"
+        return True
 
     # ---- 1 capture --------------------------------------------------------------------------------------------
 
@@ -231,11 +272,31 @@ class Pipeline:
                 return
             watch.lap()
 
+    def _capture_live(self, place: Place) -> None:
+        def hand_over(frame: Frame) -> bool:
+            self.stats.frames.decoded += 1
+            self._hand_over(frame)
+            return self._max_frames is not None and self.stats.frames.decoded >= self._max_frames
+
+        place.frame_index = 0
+        self._capturing = LiveCapture(
+            self._source,
+            options=self._live,
+            watch=self._watch,
+            hand_over=hand_over,
+            stats=self.stats,
+            stopping=self._stopping,
+            catches_up=self.policy == "freshest",
+        )
+        self._capturing.run(place)
+
     def _hand_over(self, frame: Frame) -> None:
         if self.policy == "every":
             self._decoded.put(frame)
-        elif dropped := self._decoded.put_freshest(frame):
-            self.stats.frames.dropped[DROP_CAUSE] += dropped
+            return
+        for dropped in self._decoded.displace(frame):
+            waited_ns = time.monotonic_ns() - dropped.captured_ns
+            self.stats.frames.dropped[drop_cause(waited_ns, self._live.staleness_seconds)] += 1
 
     def _capture_ended(self, failed: bool) -> None:
         if failed:
@@ -248,9 +309,6 @@ class Pipeline:
         if self._device.taken:
             DeviceStage(self._device_run(), policy=self.policy, stats=self.stats).run(place)
             return
-        if self._device.taken:
-            self._segment_on_device(place)
-            return
         stage = SegmentStage(
             lambda: self._segmenter,
             self._decoded,
@@ -261,19 +319,6 @@ class Pipeline:
         )
         stage.run(place)
 
-    def _segment_on_device(self, place: Place) -> None:
-        run = DeviceRun(
-            self._decoded,
-            self._hand_on,
-            lambda: (self._segmenter, self.effects),
-            self._hud,
-            lambda: takes_surfaces(self._sinks),
-        )
-        DeviceStage(run, policy=self.policy, stats=self.stats).run(place)
-
-    def _hand_on(self, done: Composited) -> None:
-        self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown))
-
     def _device_run(self) -> DeviceRun:
         def deliver(done: Composited) -> None:
             self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown))
@@ -283,7 +328,7 @@ class Pipeline:
             deliver=deliver,
             what=lambda: (self._segmenter, self.effects),
             hud=self._hud,
-            stays_on_device=lambda: takes_surfaces(self._sinks),
+            stays_on_device=lambda: takes_surfaces(self._delivery.sinks),
         )
 
     def _segment_ended(self, failed: bool) -> None:
@@ -298,46 +343,52 @@ class Pipeline:
 
     # ---- 3 deliver --------------------------------------------------------------------------------------------
 
+    def _arrivals(self) -> Iterator[Segmented | None]:
+        """Yield what comes out of the segment stage; None now and then while a live source is silent."""
+        if not self._source.info.live:
+            yield from self._segmented
+            return
+        while True:
+            try:
+                item = self._segmented.get(timeout_seconds=HOLD_SECONDS)
+            except ChannelClosed:
+                return
+            if item is not None or self._watch.is_held:
+                yield item
+
+    def _hold(self, place: Place) -> None:
+        """Show the last frame again, with a mark, so that outputs go on while the source is silent."""
+        again = self._held.again()
+        if again is None:
+            return
+        self._delivery.write_held(*again, place)
+        self.stats.frames.held = self._held.count
+        self._report()
+
     def _deliver(self, item: Segmented, place: Place) -> None:
         frame = item.frame
         watch = Stopwatch()
         with place.at("render", frame.frame_index):
-            composited = self._composite(item)
+            composited = self._drawing.composite(item, self._hud())
+            if self._source.info.live:
+                composited = self._held.keep(composited, item.result)
         self.stats.stage("render").add(watch.lap())
         self.stats.latency.add(time.monotonic_ns() - frame.captured_ns)
-        for sink, stage in zip(self._sinks, self._sink_stages, strict=True):
-            with place.at(stage, frame.frame_index):
-                watch.lap()
-                sink.write(composited, item.result)
-                self.stats.stage(stage).add(watch.lap())
-                self._obey(sink)
+        self._delivery.write(composited, item.result, place)
         self.stats.frames.written += 1
         self._reporter.count_output(frame)
-        self._reporter.report(self._frames_expected())
+        self._report()
 
-    def _composite(self, item: Segmented) -> Frame:
-        if item.shown is not None:
-            return item.shown
-        key = id(item.segmenter)
-        effects = self._effects[key]
-        if not effects:
-            return item.frame
-        compositor = self._compositors.get(key)
-        if compositor is None:
-            compositor = CpuCompositor(effects, classes=item.segmenter.classes, palette=item.segmenter.palette)
-            self._compositors[key] = compositor
-        return item.frame.with_picture(compositor.composite(item.frame, item.result, hud=self._hud()))
+    def _report(self, *, force: bool = False) -> None:
+        self._reporter.report(self._frames_expected(), dropped=self.dropped, state=self._watch.state, force=force)
 
     def _hud(self) -> HudState:
         reporter = self._reporter
-        return HudState(
-            fps=reporter.rate.hz, frame_age_ms=reporter.frame_age_ms, dropped=self.stats.frames.dropped.total()
-        )
+        return HudState(fps=reporter.rate.hz, frame_age_ms=reporter.frame_age_ms, dropped=self.dropped)
 
-    def _obey(self, sink: Sink) -> None:
+    def _obey(self, command: str) -> None:
         if self._on_command is not None:
-            for command in sink.take_commands():
-                self._on_command(self, command)
+            self._on_command(self, command)
 
     def _frames_expected(self) -> int | None:
         expected = self._source.info.frame_count
@@ -349,43 +400,29 @@ class Pipeline:
 
     def _end_threads(self) -> None:
         """Close channels both ways, join the threads, close the source. Idempotent."""
+        self._stopping.set()
         if self._workers:
             self._abandon_all()
-        stuck = [worker for worker in self._workers if not worker.join()]
-        if stuck:
+        deadline = time.monotonic() + JOIN_SECONDS
+        while (alive := [w for w in self._workers if not w.join(0.05)]) and time.monotonic() < deadline:
+            self._source.interrupt()
+        if alive:
             self.stats.notes.append("a source did not answer within 2 s and was left behind")
         else:
             self._source.close()
-        self._close_compositors()
-
-    def _close_compositors(self) -> None:
-        for compositor in self._compositors.values():
-            compositor.close()
-        self._compositors.clear()
-
-    def _close_sinks(self, place: Place) -> None:
-        for sink in self._sinks:
-            with place.at(f"close {sink.name}", None):
-                sink.close()
-
-    def _abort_sinks(self) -> None:
-        for sink in self._sinks:
-            try:
-                sink.abort()
-            except RtsegError as error:  # the run has failed already; what this sink lost is said in the notes
-                self.stats.notes.append(str(error))
+        self._drawing.close()
 
     def _finish_stats(self) -> None:
         stats = self.stats
         stats.wall_seconds = (time.monotonic_ns() - self._started_ns) / 1e9
         if stats.facts:
             stats.facts["machine"] = machine_facts()  # asked for last: looking up versions would delay the first frame
-        lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped.total()
+        if self._source.counters.dropped_decode:
+            stats.frames.dropped[DECODE_CAUSE] = self._source.counters.dropped_decode
+        lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped_decoded
         if lost > 0:
             stats.frames.dropped["failed" if self._failure else "stopped"] += lost
         stats.notes += [note for note in self._source.counters.notes if note not in stats.notes]
-        for sink in self._sinks:
-            stats.notes += [note for note in sink.notes if note not in stats.notes]
-            stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
+        self._delivery.note()
         give_back_threads()
         release_freed_memory()

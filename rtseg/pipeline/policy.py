@@ -15,6 +15,20 @@ CHANNEL_CAPACITY: Final[dict[Policy, int]] = {"every": 4, "freshest": 1}
 DROP_CAUSE: Final = "newer_frame"
 """Cause under which `freshest` counts a frame that was dropped because a newer one had arrived."""
 
+STALE_CAUSE: Final = "stale"
+"""The same, of a frame that had already waited longer for inference than the staleness budget allows."""
+
+RESULT_CAUSE: Final = "newer_result"
+"""The same, of a segmented frame that the sinks were too slow to take."""
+
+DECODE_CAUSE: Final = "decode"
+"""Frames that were never decoded, because decoding had fallen behind a live source; they are not among `decoded`."""
+
+
+def drop_cause(waited_ns: int, staleness_seconds: float) -> str:
+    """Return the cause under which a frame is counted that a newer one displaced after it had waited so long."""
+    return STALE_CAUSE if waited_ns > staleness_seconds * 1e9 else DROP_CAUSE
+
 
 def check_policy(asked: str | None) -> None:
     """Raise ConfigError where a policy is asked for that is none."""

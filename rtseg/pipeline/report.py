@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rtseg.audio_feed import AudioFeed
 from rtseg.render.effects import Effect, has_alpha
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import StreamFormat
@@ -30,6 +31,8 @@ class Progress:
     frame_age_ms: float | None
     """Age of the newest frame when the sinks had taken it."""
     dropped: int
+    state: str = "live"
+    """What the source is doing: "connecting", "live", "stalled", "reconnecting", "frozen" or "ended"."""
     hardware: str = ""
     """Who decodes and encodes, in a few words, where a device was tried: "decode: cpu (no libnvcuvid)"."""
 
@@ -53,7 +56,9 @@ class Reporter:
         self._stats.frame_age.add(age_ns)
         self._stats.count_output(now_ns)
 
-    def report(self, frames_expected: int | None, *, force: bool = False) -> None:
+    def report(
+        self, frames_expected: int | None, *, dropped: int = 0, state: str = "live", force: bool = False
+    ) -> None:
         """Call `on_progress`, unless that was less than a tenth of a second ago."""
         now_ns = time.monotonic_ns()
         if self._on_progress is None or (not force and now_ns - self._reported_ns < PROGRESS_SECONDS * 1e9):
@@ -66,7 +71,8 @@ class Reporter:
                 frames_expected=frames_expected,
                 fps=self.rate.hz,
                 frame_age_ms=self.frame_age_ms,
-                dropped=self._stats.frames.dropped.total(),
+                dropped=dropped,
+                state=state,
                 hardware=self._stats.facts.get("path", {}).get("line", ""),
             )
         )
@@ -101,7 +107,9 @@ def run_facts(
     }
 
 
-def stream_format(info: SourceInfo, segmenter: Segmenter, effects: Sequence[Effect]) -> StreamFormat:
+def stream_format(
+    info: SourceInfo, segmenter: Segmenter, effects: Sequence[Effect], *, audio_feed: AudioFeed | None = None
+) -> StreamFormat:
     """Return what sinks are told of the frames that will come."""
     return StreamFormat(
         source_id=info.source_id,
@@ -116,6 +124,7 @@ def stream_format(info: SourceInfo, segmenter: Segmenter, effects: Sequence[Effe
         color_primaries=info.color_primaries,
         color_transfer=info.color_transfer,
         audio_path=info.path if info.has_audio else None,
+        audio_feed=audio_feed,
         start_seconds=info.start_seconds,
         end_seconds=info.end_seconds,
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rtseg.errors import RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
-from rtseg.pipeline.policy import Policy
+from rtseg.pipeline.policy import RESULT_CAUSE, Policy
 from rtseg.pipeline.stage import Failure, Place
 from rtseg.segmenter import Segmenter, Session, Ticket
 from rtseg.stats import Stats
@@ -78,6 +78,9 @@ class SegmentStage:
     def _segment_all(self, place: Place) -> None:
         segmenter = self._current()
         session = segmenter.session()
+        if self._policy == "freshest":
+            self._segment_newest(segmenter, session, place)
+            return
         while (frame := self._next_frame()) is not None or self._in_work:
             if frame is None:
                 self._collect(segmenter, place)
@@ -86,9 +89,18 @@ class SegmentStage:
                 self._collect_all(segmenter, place)
                 segmenter = self._current()
                 session = segmenter.session()
-            while len(self._in_work) >= self._most_in_flight(segmenter):
+            while len(self._in_work) >= segmenter.info.in_flight:
                 self._collect(segmenter, place)
             self._submit(session, frame, place)
+
+    def _segment_newest(self, segmenter: Segmenter, session: Session, place: Place) -> None:
+        """Finish a frame before the next is taken: what is taken earlier grows old while it waits for the engine."""
+        while (frame := self._next_frame()) is not None:
+            if self._current() is not segmenter:
+                segmenter = self._current()
+                session = segmenter.session()
+            self._submit(session, frame, place)
+            self._collect(segmenter, place)
 
     def _next_frame(self) -> Frame | None:
         """The next frame, or None: with frames in work when none waits yet, without when there is no more."""
@@ -96,9 +108,6 @@ class SegmentStage:
             return self._decoded.get(wait=not self._in_work)
         except ChannelClosed:
             return None
-
-    def _most_in_flight(self, segmenter: Segmenter) -> int:
-        return segmenter.info.in_flight if self._policy == "every" else 1
 
     def _submit(self, session: Session, frame: Frame, place: Place) -> None:
         with place.at("preprocess", frame.frame_index):
@@ -116,7 +125,13 @@ class SegmentStage:
         self._stats.stage("infer").add(ticket.infer_ns, busy_ns=busy_ns)
         self._stats.stage("postprocess").add(ticket.postprocess_ns)
         self._stats.frames.processed += 1
-        self._segmented.put(Segmented(frame, result, segmenter))
+        self._hand_on(Segmented(frame, result, segmenter))
+
+    def _hand_on(self, done: Segmented) -> None:
+        if self._policy == "every":
+            self._segmented.put(done)
+        elif dropped := self._segmented.put_freshest(done):
+            self._stats.frames.dropped[RESULT_CAUSE] += dropped
 
     def _collect_all(self, segmenter: Segmenter, place: Place) -> None:
         while self._in_work:

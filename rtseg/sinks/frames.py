@@ -23,6 +23,7 @@ class FramesSink(Sink):
     """
 
     name = "frames"
+    takes_held = False
 
     def __init__(self, folder: str | Path, *, overwrite: bool = False) -> None:
         self._pattern = "%06d.png"

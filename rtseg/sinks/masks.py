@@ -28,6 +28,7 @@ class MasksSink(Sink):
     """Writes masks at frame size; pictures and index lines are in place one by one, so a cut-short run is whole."""
 
     name = "masks"
+    takes_held = False
 
     def __init__(self, folder: str | Path, *, overwrite: bool = False) -> None:
         self._folder = OutputFolder(Path(folder), own_names=OWN_NAMES)

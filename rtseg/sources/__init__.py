@@ -1,4 +1,4 @@
-"""Where frames come from: files, folders of images, cameras and synthetic scenes.
+"""Where frames come from: files, folders of images, cameras, network streams, the screen and synthetic scenes.
 
 Importing this package loads no decoder; `open_source` loads the one that a source needs.
 """
@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
-from rtseg.errors import ConfigError, SourceError
+from rtseg.errors import ConfigError
+from rtseg.redaction import redact
 from rtseg.sources.base import Source, SourceCounters, SourceInfo, SourceKind
 from rtseg.sources.naming import IMAGE_SUFFIXES, check_exists
-from rtseg.sources.options import check_options, parse_options
+from rtseg.sources.options import check_options, gather_ffmpeg_options, parse_options
+from rtseg.sources.stream_address import is_stream_address
 
 __all__ = ["Source", "SourceCounters", "SourceInfo", "SourceKind", "open_source"]
 
-_SCHEME: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_PREFIXES: Final[dict[str, SourceKind]] = {"synthetic": "synthetic", "camera": "camera", "screen": "screen"}
 _CAMERA: Final = re.compile(r"^(\d{1,3}|/dev/video\d+)$")
 
 
@@ -27,6 +29,7 @@ def open_source(spec: str | Path | int | Source, **options: object) -> Source:
 
     Args:
         spec: a video file, a picture, a folder or a glob of pictures; `0`, `/dev/video0` or `camera:NAME`;
+            `rtsp://…`, `rtmp://…`, `http(s)://…`, `udp://…` or `srt://…`; `screen:` or `screen:WxH+X+Y`;
             `synthetic:street` or `synthetic:desk`, with options such as `?size=640x360&fps=30&seed=1&seconds=5`;
             or a source, which is returned as it is.
         options: keyword arguments of the source, such as `start_seconds` of a file or `size_wh` of a camera; they win
@@ -34,7 +37,7 @@ def open_source(spec: str | Path | int | Source, **options: object) -> Source:
 
     Raises:
         ConfigError: a spec or an option that cannot be right.
-        SourceError: nothing is there, or it is a network stream, which is not supported yet.
+        SourceError: nothing is there.
     """
     if isinstance(spec, Source):
         if options:
@@ -45,27 +48,25 @@ def open_source(spec: str | Path | int | Source, **options: object) -> Source:
         return spec
     text = str(spec)
     if not text.strip():
-        raise ConfigError("source: got an empty name; expected a file, a folder, a camera or a scene. Name one.")
-    scheme = _SCHEME.match(text)
-    if scheme and isinstance(spec, str):
-        raise SourceError(
-            f"{scheme[1]}:// source: network streams are not supported yet; they come in a later release. "
-            "Give a file or a camera."
+        raise ConfigError(
+            "source: got an empty name; expected a file, a folder, a camera, an address or a scene. Name one."
         )
-    kind, argument, written = _kind_of(text)
-    maker = _maker_of(kind)
-    asked = {**parse_options(written, what=text), **parse_options(options, what=text)}
-    check_options(maker, asked, what=text)
+    kind, argument, written = _kind_of(text, is_path=not isinstance(spec, str))
+    maker, what = _maker_of(kind), redact(text)
+    asked = {**parse_options(written, what=what), **parse_options(options, what=what)}
+    asked = gather_ffmpeg_options(asked)
+    check_options(maker, asked, what=what)
     return maker(argument, **asked)
 
 
-def _kind_of(text: str) -> tuple[SourceKind, str, dict[str, str]]:
+def _kind_of(text: str, *, is_path: bool) -> tuple[SourceKind, str, dict[str, str]]:
     """Return kind, what to open, and the options written behind a question mark."""
+    if not is_path and is_stream_address(text):
+        return "stream", text, {}
     prefix, colon, rest = text.partition(":")
-    if colon and prefix in ("synthetic", "camera"):
+    if colon and prefix in _PREFIXES:
         name, _, query = rest.partition("?")
-        written = dict(parse_qsl(query, keep_blank_values=True))
-        return ("synthetic" if prefix == "synthetic" else "camera"), name, written
+        return _PREFIXES[prefix], name, dict(parse_qsl(query, keep_blank_values=True))
     path = Path(text)
     if _CAMERA.match(text) and not path.is_file():
         return "camera", text, {}
@@ -80,6 +81,14 @@ def _maker_of(kind: SourceKind) -> Callable[..., Source]:
         from rtseg.sources.camera import CameraSource
 
         return CameraSource
+    if kind == "stream":
+        from rtseg.sources.stream import StreamSource
+
+        return StreamSource
+    if kind == "screen":
+        from rtseg.sources.screen import ScreenSource
+
+        return ScreenSource
     if kind == "images":
         from rtseg.sources.images import ImagesSource
 

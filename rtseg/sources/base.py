@@ -126,6 +126,19 @@ class Source(ABC):
         """The sound of a live source on the timeline of its frames, once it is open; None: it has none, or a file."""
         return None
 
+    @property
+    def can_reopen(self) -> bool:
+        """True where `open()` may follow `close()`, to find a lost source again; number and time then go on."""
+        return False
+
+    @property
+    def usual_gap_seconds(self) -> float:
+        """How long frames may stay away with nothing wrong (segments of HLS); 0: no longer than their rate says."""
+        return 0.0
+
+    def interrupt(self) -> None:  # noqa: B027  most sources never wait for long
+        """Make an `open` or a read that waits in another thread end soon, with a SourceError. From any thread."""
+
     def files(self) -> Sequence[Path]:
         """Return the files that it reads, known before `open()`; none where it reads no file."""
         return ()
@@ -142,3 +155,49 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedPacket:
+    """One coded picture of a live source, not decoded yet."""
+
+    payload: object
+    """The decoder's own."""
+    arrived_ns: int
+    """time.monotonic_ns() when it had arrived, or was due, where the sender sends ahead of time."""
+    is_keyframe: bool
+    """True where decoding can begin with it."""
+    size_bytes: int
+    """Coded size."""
+
+
+class PacketSource(Source):
+    """A live source whose packets are read in one thread and decoded in another, so that lag shows as a queue.
+
+    Threading: `packets()` belongs to one thread; `decode`, `skip_disposable` and `restart_decoder` to another.
+    """
+
+    @abstractmethod
+    def packets(self) -> Iterator[CodedPacket]:
+        """Yield the coded pictures as they arrive.
+
+        Raises:
+            SourceError: the connection was lost, or the stream ended.
+        """
+
+    @abstractmethod
+    def decode(self, packet: CodedPacket) -> Sequence[Frame]:
+        """Return the frames that come out of the decoder with this packet; broken ones are skipped and counted."""
+
+    @abstractmethod
+    def skip_disposable(self, skip: bool) -> None:
+        """Leave out, or no longer, the pictures that no other one refers to."""
+
+    @abstractmethod
+    def restart_decoder(self) -> None:
+        """Forget what was decoded so far; the next packet must be a key frame."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames, read and decoded in one thread."""
+        for packet in self.packets():
+            yield from self.decode(packet)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rtseg.errors import SourceError
+from rtseg.sources.stream_address import is_live_address, is_stream_address
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Files that are pictures, not videos."""
@@ -40,7 +41,10 @@ def is_live_name(spec: object, policy: str | None = None) -> bool:
     """Return whether what a user names is live, from its words alone; a policy that was asked for decides."""
     if policy is not None:
         return policy == "freshest"
-    return isinstance(spec, int) or str(spec).isdecimal() or str(spec).startswith(("/dev/video", "camera:"))
+    text = str(spec)
+    if isinstance(spec, str) and is_stream_address(text):
+        return is_live_address(text)
+    return isinstance(spec, int) or text.isdecimal() or text.startswith(("/dev/video", "camera:", "screen:"))
 
 
 def count_of(count: int, singular: str) -> str:

@@ -17,6 +17,8 @@ _LONG_NAMES: Final = {
     "frames": "frame_count",
     "format": "pixel_format",
     "threads": "thread_count",
+    "open_timeout": "open_timeout_seconds",
+    "probe": "probe_seconds",
 }
 """Short names that may be written for the arguments of a source."""
 
@@ -27,15 +29,28 @@ def _read_size(text: str) -> tuple[int, int]:
     return parse_size_wh(text)
 
 
+def _read_switch(text: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+
+
+FFMPEG_PREFIX: Final = "ffmpeg."
+"""Options that are meant for FFmpeg itself, under its own names."""
+
 _READERS: Final[dict[str, Callable[[str], object]]] = {
     "size_wh": _read_size,
     "fps": lambda text: Fraction(text),
     "seed": int,
     "frame_count": int,
     "thread_count": int,
+    "probe_bytes": int,
     "start_seconds": float,
     "duration_seconds": float,
-    "live": lambda text: {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()],
+    "open_timeout_seconds": float,
+    "probe_seconds": float,
+    "live": _read_switch,
+    "low_delay": _read_switch,
+    "tls_verify": _read_switch,
+    "cursor": _read_switch,
 }
 
 
@@ -54,6 +69,13 @@ def parse_options(written: Mapping[str, object], *, what: str) -> dict[str, obje
     return options
 
 
+def gather_ffmpeg_options(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options with those that begin with "ffmpeg." put together as `ffmpeg`, a dictionary of texts."""
+    own = {name: value for name, value in options.items() if not name.startswith(FFMPEG_PREFIX)}
+    ffmpeg = {name.removeprefix(FFMPEG_PREFIX): str(value) for name, value in options.items() if name not in own}
+    return own | {"ffmpeg": ffmpeg} if ffmpeg else own
+
+
 def check_options(maker: Callable[..., object], options: Mapping[str, object], *, what: str) -> None:
     """Raise ConfigError when `maker` takes no such option; it names what it takes."""
     parameters = inspect.signature(maker).parameters.values()
@@ -61,8 +83,13 @@ def check_options(maker: Callable[..., object], options: Mapping[str, object], *
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ConfigError(
-            f"{what}: got unknown option {', '.join(unknown)}; expected some of {', '.join(known)}. Change the name."
+            f"{what}: got unknown option {', '.join(unknown)}; expected some of {_listed(known)}. Change the name."
         )
+
+
+def _listed(known: list[str]) -> str:
+    names = [f"{FFMPEG_PREFIX}NAME" if name == "ffmpeg" else name for name in known]
+    return ", ".join(names)
 
 
 def check_rate(fps: object, *, what: str) -> Fraction:
@@ -85,6 +112,7 @@ def _read(name: str, argument: str, text: str, what: str) -> object:
 
 
 def _expected(argument: str) -> str:
-    if argument == "live":
+    if _READERS[argument] is _read_switch:
         return "yes or no"
-    return "a whole number" if argument in ("seed", "frame_count", "thread_count") else "a number"
+    whole = ("seed", "frame_count", "thread_count", "probe_bytes")
+    return "a whole number" if argument in whole else "a number"

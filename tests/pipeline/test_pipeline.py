@@ -92,7 +92,7 @@ def test_a_failing_compositor_is_named_with_its_frame(monkeypatch):
     def fail(*_args, **_kwargs):
         raise Boom("render")
 
-    monkeypatch.setattr("rtseg.pipeline.pipeline.CpuCompositor.composite", fail)
+    monkeypatch.setattr("rtseg.pipeline.drawing.CpuCompositor.composite", fail)
     pipeline, (sink,) = run(effects=[Tint()])
     with pytest.raises(StageError) as caught:
         pipeline.run()

@@ -1,0 +1,83 @@
+"""What an open network stream says of itself, as a `SourceInfo`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from rtseg.sources.base import SourceInfo
+from rtseg.sources.live_clock import TIME_BASE
+from rtseg.sources.pixels import color_of, orientation_of, primaries_and_transfer_of
+from rtseg.sources.stream_address import StreamAddress
+
+MOST_BELIEVED_FPS: Final = 240
+"""Live streams whose header promises more are not believed: many state the ticks of their clock instead."""
+
+_UNTIMED: Final = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "image2"})
+"""Formats without times of their own; FFmpeg makes some up from a guessed rate."""
+
+
+def describe_stream(
+    container: InputContainer,
+    video: VideoStream,
+    first: av.VideoFrame,
+    *,
+    source_id: str,
+    live: bool,
+    address: StreamAddress,
+) -> SourceInfo:
+    """Return the description of an open stream from its header and its first decoded frame."""
+    matrix, full_range = color_of(first)
+    color_primaries, color_transfer = primaries_and_transfer_of(first)
+    rate = _rate_of(container, video)
+    length = length_seconds(container)
+    return SourceInfo(
+        source_id=source_id,
+        kind="stream",
+        live=live,
+        size_wh=orientation_of(first).size_wh((first.width, first.height)),
+        time_base=TIME_BASE,
+        frame_rate=rate,
+        frame_count=max(1, round(length * rate)) if length and rate and not live else None,
+        duration_seconds=length if not live else None,
+        matrix=matrix,
+        full_range=full_range and not first.format.is_rgb,
+        color_primaries=color_primaries,
+        color_transfer=color_transfer,
+        has_audio=bool(container.streams.audio),
+        details={
+            "address": str(address),
+            "container": container.format.name,
+            "codec": video.codec_context.name,
+            "pixel_format": first.format.name,
+            "decoder_threads": f"{video.codec_context.thread_type.name} x{video.codec_context.thread_count}",
+        },
+    )
+
+
+def length_seconds(container: InputContainer) -> float | None:
+    """Return how long a stream is that has an end; None for one that goes on."""
+    return container.duration / av.time_base if container.duration and container.duration > 0 else None
+
+
+def is_timed_by_arrival(container: InputContainer) -> bool:
+    """Return whether a stream has no times of its own, so that a picture's time is when it arrived."""
+    return container.format.name in _UNTIMED
+
+
+def is_paced_by_its_times(container: InputContainer) -> bool:
+    """Return whether pictures arrive in bursts long before they are due."""
+    return container.format.name in ("hls", "dash")
+
+
+def _rate_of(container: InputContainer, video: VideoStream) -> Fraction | None:
+    if is_timed_by_arrival(container):
+        return None
+    for rate in (video.average_rate, video.guessed_rate):
+        if rate is not None and 0 < rate <= MOST_BELIEVED_FPS:
+            return Fraction(rate)
+    return None
