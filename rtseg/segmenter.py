@@ -20,6 +20,7 @@ from rtseg.backends.flight import Flight
 from rtseg.backends.registry import load_backend
 from rtseg.errors import ConfigError, InferenceError
 from rtseg.geometry import resize_linear
+from rtseg.matte import snap_levels
 from rtseg.models.bundle import Bundle, load_bundle
 from rtseg.models.options import CardOptions
 from rtseg.preprocess import NetworkBuffers, NetworkPicture, check_rgb, luma_of, to_network
@@ -47,6 +48,7 @@ def load(
     edges: bool | None = None,
     with_scores: bool = False,
     supply: EngineSupply | None = None,
+    batch: int = 1,
     size_wh: tuple[int, int] | None = None,
     layout: str | None = None,
     channel_order: str | None = None,
@@ -73,6 +75,7 @@ def load(
             matte), off for single calls.
         with_scores: also give the probability of the winning class.
         supply: builds and proves the engines that a backend needs; None: `rtseg build` has to be run first.
+        batch: pictures that an engine on a device takes at once, so that several sources can share it.
         size_wh: input width and height; this and all that follow are the facts of an ONNX file without a card.
         layout: "NCHW" or "NHWC".
         channel_order: "RGB" or "BGR".
@@ -97,7 +100,7 @@ def load(
 
     def request_for(kind: type[Backend]) -> EngineRequest:
         chosen, _ = bundle.choose_precision(precision, quantised=kind.runs_int8_files)
-        return replace(_request(bundle, chosen, hint, threads, with_scores), model=str(name_or_path))
+        return replace(_request(bundle, chosen, hint, threads, with_scores), model=str(name_or_path), batch=batch)
 
     if isinstance(backend, str):
         runtime, reasons = load_backend(backend, request_for, supply)
@@ -113,15 +116,9 @@ def hint_for(*, live: bool) -> Hint:
     return "latency" if live else "throughput"
 
 
-SNAP = 38
-"""A matte within so many bytes (15 %) of nothing or of everything is taken as that. Chosen on real mattes, with hair:
-the mean absolute difference from them falls from 0.038 (no snapping) over 0.030 (5 %) to 0.025."""
-
-
 @cache
 def _snap_table() -> UInt8Array:
-    levels = np.arange(256, dtype=np.float32)
-    return np.clip(np.rint((levels - SNAP) * 255 / (255 - 2 * SNAP)), 0, 255).astype(np.uint8)
+    return snap_levels()
 
 
 def snapped(alpha: UInt8Array) -> UInt8Array:
@@ -199,12 +196,14 @@ class Segmenter:
         return self._backend
 
     @property
-    def host_work(self) -> str:
-        """What sessions do on the CPU with every mask, and the options that leave it out; "": nothing."""
-        parts = {"temporal smoothing": self._smoothing, "refinement of edges": self._session_edges}
-        options = {"temporal smoothing": "--no-smoothing", "refinement of edges": "--no-edges"}
-        asked = [name for name, wanted in parts.items() if wanted]
-        return f"{' and '.join(asked)} on the CPU ({' '.join(options[name] for name in asked)})" if asked else ""
+    def smooths_masks(self) -> bool:
+        """Whether sessions steady their masks over time."""
+        return self._smoothing
+
+    @property
+    def refines_edges(self) -> bool:
+        """Whether sessions refine the edges of mattes on the full-size picture."""
+        return self._session_edges
 
     @property
     def size_wh(self) -> tuple[int, int]:

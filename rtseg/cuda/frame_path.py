@@ -17,10 +17,12 @@ from torch.utils.dlpack import from_dlpack
 
 from rtseg.backends.device import DeviceEngine
 from rtseg.backends.device_backend import DeviceBackend
+from rtseg.backends.device_errors import opening
 from rtseg.backends.device_runtime import CpuRuntime, CudaRuntime, DeviceRuntime
 from rtseg.cuda.frame_work import FrameWork, WorkPlan
 from rtseg.cuda.memory import DeviceTensor, HostTensor
-from rtseg.cuda.streams import DeviceEvent, DeviceStream
+from rtseg.cuda.stream_memory import Postprocess, StreamMemory
+from rtseg.cuda.streams import WHERE, DeviceEvent, DeviceStream
 from rtseg.device_picture import DeviceYuv420
 from rtseg.errors import ConfigError
 from rtseg.kernels.masks import shares_of
@@ -54,6 +56,8 @@ class SlotParts:
     copied_out: DeviceEvent
     drawing: CompositorSlot | None
     """Where legend, HUD and backdrops of the slot are brought up to date."""
+    params: HostTensor | None = None
+    """What the host tells the kernels of a stream with a memory; the last of the inputs is copied from it."""
 
 
 class FramePath:
@@ -69,6 +73,7 @@ class FramePath:
         frame: PictureFormat,
         compositor: CudaCompositor | None,
         *,
+        asked: Postprocess | None = None,
         slots: int = SLOTS,
         stays_on_device: bool = False,
     ) -> None:
@@ -79,6 +84,7 @@ class FramePath:
             runtime: its device.
             frame: the format of the frames.
             compositor: draws; closed with the path. None: nothing is drawn, only the mask comes out.
+            asked: what is done with masks; None: nothing.
             slots: how many frames may be under way.
             stays_on_device: composited pictures are handed out in device memory, for an encoder there.
 
@@ -94,8 +100,14 @@ class FramePath:
         self._has_legend = compositor is not None and any(
             isinstance(painter, LegendPainter) for painter in compositor.plan.panels
         )
+        self._memory: StreamMemory | None = None
+        if asked:
+            is_matte, mask_wh = engine.network.is_matte, engine_mask_wh(engine)
+            with opening(WHERE, runtime, "remember what a stream's masks were"):
+                self._memory = StreamMemory(asked, mask_wh, frame, is_matte=is_matte, device=engine.device)
+        self._last_entered = -1
         drawings = [None if compositor is None else compositor.new_slot() for _ in range(slots)]
-        works = [FrameWork(engine, runtime, self.plan, drawing) for drawing in drawings]
+        works = [FrameWork(engine, runtime, self.plan, drawing, self._memory) for drawing in drawings]
         self.slots = [self._parts(work) for work in works]
         self.recorded = all(work.recorded for work in works)
         """Whether every slot's work is one CUDA graph."""
@@ -122,6 +134,11 @@ class FramePath:
             inputs = list(nv12_planes(work.frame_bytes, self.plan.frame.size_wh))
         else:
             staging = [HostTensor(runtime, work.frame_bytes.shape)]
+        params = None
+        if work.memory_buffers is not None:
+            told = work.memory_buffers.params.view(torch.uint8)
+            params = HostTensor(runtime, told.shape)
+            inputs.append(told)
         return SlotParts(
             staging,
             inputs,
@@ -134,6 +151,7 @@ class FramePath:
             copying_out=DeviceEvent(runtime),
             copied_out=DeviceEvent(runtime),
             drawing=work.drawing,
+            params=params,
         )
 
     def _result_set(self, work: FrameWork) -> list[HostTensor | DeviceTensor]:
@@ -146,7 +164,8 @@ class FramePath:
     def enter(self, frame: Frame, parts: SlotParts, hud: HudState | None) -> Sequence[Tensor]:
         """Bring a slot's legend and HUD up to date and return what to copy into its inputs.
 
-        That is the decoder's surfaces as they lie, else the slot's staging buffer with the frame in it.
+        That is the decoder's surfaces as they lie, else the slot's staging buffer with the frame in it; then what the
+        kernels of a stream with a memory are told. A frame that comes a second time has failed before.
 
         Raises:
             ConfigError: a frame of another format.
@@ -158,11 +177,21 @@ class FramePath:
             # On the compute stream: slots share the backdrops, and there every slot before this one has drawn already.
             show = partial(parts.drawing.show, frame.pts_seconds, hud=hud, shares=self._shares)
             self.compute.launch(show)
+        told = self._told(frame, parts)
         if isinstance(picture, DeviceYuv420):
             self.copy_in.wait_for_others()
-            return [from_dlpack(plane) for plane in picture.device_planes]
+            return [*(from_dlpack(plane) for plane in picture.device_planes), *told]
         fill(parts.staging[0].array, picture)
-        return [parts.staging[0].handle]
+        return [parts.staging[0].handle, *told]
+
+    def _told(self, frame: Frame, parts: SlotParts) -> Sequence[Tensor]:
+        """Return what a stream's memory is told of a frame, in page-locked memory; nothing where there is none."""
+        if self._memory is None or parts.params is None:
+            return ()
+        again = frame.frame_index <= self._last_entered
+        self._last_entered = max(self._last_entered, frame.frame_index)
+        parts.params.array.view(np.float32)[:] = self._memory.params_of(frame.pts_seconds, again=again)
+        return (parts.params.handle,)
 
     def keep_shares(self, buffers: Sequence[Any]) -> None:
         """Remember, for the next frames' legend, how much of a finished frame each class had."""
@@ -215,9 +244,10 @@ def open_path(
     backend.release_slots()
     runtime = CudaRuntime(engine.device.index or 0) if engine.device.type == "cuda" else CpuRuntime()
     held = format_of(frame.picture)
+    asked = Postprocess(segmenter.smooths_masks, segmenter.refines_edges)
     compositor = compositor_for(segmenter, effects, held, engine) if effects else None
     try:
-        return FramePath(engine, runtime, held, compositor, stays_on_device=stays_on_device)
+        return FramePath(engine, runtime, held, compositor, asked=asked, stays_on_device=stays_on_device)
     except BaseException:
         if compositor is not None:
             compositor.close()
@@ -232,16 +262,22 @@ def compositor_for(
     Raises:
         ConfigError: an effect, or an order of effects, that has no kernel.
     """
-    height, width = engine.outputs[engine.main_output].shape[-2:]
+    is_refined = segmenter.refines_edges and engine.network.is_matte
     return CudaCompositor(
         effects,
         classes=segmenter.classes,
         palette=segmenter.palette,
         frame=held,
-        mask_wh=(width, height),
+        mask_wh=held.size_wh if is_refined else engine_mask_wh(engine),
         is_matte=engine.network.is_matte,
         device=engine.device,
     )
+
+
+def engine_mask_wh(engine: DeviceEngine) -> tuple[int, int]:
+    """Return width and height of an engine's masks."""
+    height, width = engine.outputs[engine.main_output].shape[-2:]
+    return width, height
 
 
 def format_of(picture: Picture) -> PictureFormat:

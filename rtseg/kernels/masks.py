@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from rtseg.errors import ConfigError
-from rtseg.kernels import launch, tables
+from rtseg.kernels import launch
 from rtseg.kernels.device import masks as device_code
+from rtseg.matte import snap_levels
 from rtseg.types import UInt8Array
 
 _USUAL_TILE_WH: Final[tuple[int, int]] = (64, 4)
@@ -38,8 +39,8 @@ class Labels:
         """Upload the tables of the scaling."""
         self.device = launch.check_device(device)
         self._logits_wh, self._mask_wh, self._class_count = logits_wh, mask_wh, class_count
-        self._columns = _float_taps(logits_wh[0], mask_wh[0], self.device)
-        self._rows = _float_taps(logits_wh[1], mask_wh[1], self.device)
+        self._columns = float_taps(logits_wh[0], mask_wh[0], self.device)
+        self._rows = float_taps(logits_wh[1], mask_wh[1], self.device)
 
     def __call__(self, logits: torch.Tensor, out: torch.Tensor) -> None:
         """Fill `out`, uint8 [N, H, W] contiguous, from float logits [N, K, h, w] with any strides.
@@ -76,7 +77,7 @@ class AlphaBytes:
     def __init__(self, *, snap: int, device: torch.device | str = "cuda") -> None:
         """Upload the table; `snap` is how near to 0 or 255, in bytes, is taken as that; 0: nothing is."""
         self.device = launch.check_device(device)
-        self._levels = launch.uploaded(tables.snap_levels(snap), self.device)
+        self._levels = launch.uploaded(snap_levels(snap), self.device)
 
     def __call__(self, alpha: torch.Tensor, out: torch.Tensor) -> None:
         """Fill `out`, uint8 [N, h, w] contiguous, from a float matte [N, h, w] with any strides.
@@ -197,7 +198,7 @@ def check_bytes(tensor: torch.Tensor, shape: Sequence[int], device: torch.device
         )
 
 
-def _float_taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, int]:
+def float_taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, int]:
     """Return both neighbours and the share of the second of a bilinear resize, int32 [3, n]; the share as its bits."""
     places = np.maximum((np.arange(after) + 0.5) * (before / after) - 0.5, 0)
     lows = np.minimum(places.astype(np.int32), before - 1)

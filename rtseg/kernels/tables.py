@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.color import rgb_to_yuv_matrix, yuv_to_rgb_matrix
-from rtseg.types import FloatArray, Matrix, UInt8Array
+from rtseg.types import FloatArray, Matrix
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -55,6 +55,16 @@ def area_taps(before: int, after: int) -> tuple[Int32Array, FloatArray]:
     return np.array(firsts, np.int32), weights
 
 
+def mirrored_places(length: int, reach: int) -> Int32Array:
+    """Return which pixel lies at each place from `reach` before the first to `reach` after the last, int32.
+
+    Beyond the border the picture is mirrored at its outermost pixel, as often as it takes; OpenCV's usual border.
+    """
+    turn = max(1, 2 * (length - 1))
+    places = np.abs(np.arange(-reach, length + reach)) % turn
+    return np.minimum(np.minimum(places, turn - places), length - 1).astype(np.int32)
+
+
 def halving_factor(side_px: int, target_px: int) -> int:
     """Return by how much a side is averaged, a power of two, until it is at most twice the target."""
     factor = 1
@@ -87,15 +97,6 @@ def input_levels(
     """Return what the network gets for each byte of each of its channels, [3, 256]: (byte * scale - mean) / std."""
     scaled = np.arange(256, dtype=np.float64)[None] * scale
     return np.asarray((scaled - np.array(mean)[:, None]) / np.array(std)[:, None])
-
-
-def snap_levels(levels: int) -> UInt8Array:
-    """Return the table that makes almost nothing nothing and almost everything everything, uint8 [256].
-
-    `levels` is how near, in bytes, to 0 or 255 that is; one half stays one half. 0 changes nothing.
-    """
-    stretched = (np.arange(256, dtype=np.float32) - levels) * 255 / (255 - 2 * levels)
-    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
 
 
 def box_taps(length: int, sides: tuple[int, ...]) -> tuple[Int32Array, FloatArray]:

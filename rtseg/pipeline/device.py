@@ -66,8 +66,6 @@ def engine_choice(segmenter: Segmenter, effects: Sequence[Effect], engine: Devic
     """Return whether an engine's frames can stay on its device, with the reason."""
     if engine.form != "planes" or engine.batch != 1:
         return DeviceChoice(False, f"host: the engine takes {engine.batch} x {engine.form}; slots take one as planes")
-    if host_work := segmenter.host_work:
-        return DeviceChoice(False, f"host: {host_work}")
     try:
         from rtseg.cuda.support import check_effects
     except ImportError as error:

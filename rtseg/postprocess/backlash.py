@@ -13,8 +13,7 @@ class Backlash:
     """Follows a matte no further than its play demands; the state of one stream."""
 
     def __init__(self, play_levels: int) -> None:
-        share = np.arange(256) / 255
-        self._play = np.floor(4 * share * (1 - share) * play_levels).astype(np.uint8)
+        self._play = play_table(play_levels)
         self._planes = Recycler()
         self.shown: UInt8Array = np.empty((0, 0), np.uint8)
         """What is shown, uint8 [h, w]; see `part`."""
@@ -47,3 +46,9 @@ class Backlash:
     def shown_copy(self) -> UInt8Array:
         """Return what is shown, uint8 [h, w], as the caller's own."""
         return self._planes.copy_of(self.shown)
+
+
+def play_table(play_levels: int) -> UInt8Array:
+    """Return how far a matte may turn before what is shown follows, by its level, uint8 [256]; most at one half."""
+    share = np.arange(256) / 255
+    return np.floor(4 * share * (1 - share) * play_levels).astype(np.uint8)

@@ -29,9 +29,12 @@ CUT_SHARE: Final[float] = 0.6
 """A cut: at least this share of the picture has changed."""
 NOISIEST_LEVELS: Final[float] = 1.6
 """Noise, standard deviation in levels after averaging, beyond which a restless picture is taken to be moving."""
-_NOISE_MARGIN: Final[float] = 4.0  # so many standard deviations are noise: one pixel in 16,000 is wrong
-_CALMEST_TENTH: Final[float] = 0.1257  # a tenth of normal noise lies within so many standard deviations
-_SAMPLED_PX: Final[int] = 4  # every so many pixels, each way, are enough to know the noise by
+NOISE_MARGIN: Final[float] = 4.0
+"""So many standard deviations are noise: one pixel in 16,000 is wrong."""
+CALMEST_TENTH: Final[float] = 0.1257
+"""A tenth of normal noise lies within so many standard deviations."""
+SAMPLED_PX: Final[int] = 4
+"""Every so many pixels, each way, are enough to know the noise by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class PictureChange:
             return None
         difference = np.subtract(smooth, reference, out=smooth)
         light, noise = _light_and_noise(difference)
-        still = max(self._how.still_levels, _NOISE_MARGIN * noise)
+        still = max(self._how.still_levels, NOISE_MARGIN * noise)
         moved = np.abs(difference - light)
         moved -= np.float32(still)
         moved *= np.float32(1 / self._how.moving_levels)
@@ -117,9 +120,9 @@ def _light_and_noise(difference: FloatArray) -> tuple[np.float32, float]:
 
     The noise is told by the calmest tenth, so that motion is not taken for it while a part of the picture stands still.
     """
-    sample = difference[::_SAMPLED_PX, ::_SAMPLED_PX].ravel()
+    sample = difference[::SAMPLED_PX, ::SAMPLED_PX].ravel()
     light = np.float32(np.median(sample))
     calmest = np.abs(sample - light)
     tenth = calmest.size // 10
-    noise = float(np.partition(calmest, tenth)[tenth]) / _CALMEST_TENTH
+    noise = float(np.partition(calmest, tenth)[tenth]) / CALMEST_TENTH
     return light, min(noise, NOISIEST_LEVELS)

@@ -32,9 +32,12 @@ NOISE_LEVELS: Final[float] = 6.0
 """Luma contrast, in levels, below which an edge is not believed."""
 CRISPNESS: Final[float] = 1.25
 """How much steeper than the fit, or than the matte, the border is drawn."""
-_EDGE_LEVELS: Final[int] = 24
-_TRUST_FROM: Final = np.float32(0.35)
-_TRUST_RISE: Final = np.float32(1 / (0.75 - 0.35))  # a fit that explains three quarters is trusted fully
+EDGE_LEVELS: Final[int] = 24
+"""How much a matte must differ among neighbours to have a border there."""
+TRUST_FROM: Final = np.float32(0.35)
+"""Share of the matte's variance that a fit must explain to be trusted at all."""
+TRUST_RISE: Final = np.float32(1 / (0.75 - 0.35))
+"""How fast the trust grows from there: a fit that explains three quarters is trusted fully."""
 _NOISE_VARIANCE: Final = np.float32(NOISE_LEVELS**2)
 _STEEP: Final = np.float32(CRISPNESS)
 _PIVOT: Final = np.float32(127.5)
@@ -93,7 +96,7 @@ class EdgeFit:
 
     def _border(self, alpha: UInt8Array) -> UInt8Array:
         steep = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, _KERNEL)
-        _, marked = cv2.threshold(steep, _EDGE_LEVELS, 255, cv2.THRESH_BINARY, dst=steep)
+        _, marked = cv2.threshold(steep, EDGE_LEVELS, 255, cv2.THRESH_BINARY, dst=steep)
         # Fading out: a line on the wall that touches the subject must not grow out of it like a whisker.
         faded = cv2.blur(marked, self._narrow, dst=marked)
         return np.asarray(cv2.add(faded, faded, dst=faded), np.uint8)
@@ -115,8 +118,8 @@ class EdgeFit:
         gain = np.divide(covariance, luma_variance, out=luma_variance)
         explained = np.multiply(gain, covariance, out=covariance)
         explained /= alpha_variance
-        explained -= _TRUST_FROM
-        explained *= _TRUST_RISE
+        explained -= TRUST_FROM
+        explained *= TRUST_RISE
         mean_alpha -= np.multiply(gain, mean_luma, out=product)
         return _Line(gain, mean_alpha, np.clip(explained, 0.0, 1.0, out=explained))
 

@@ -21,6 +21,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.errors import ConfigError
 from rtseg.postprocess.backlash import Backlash
@@ -37,13 +38,31 @@ PLAY_LEVELS: Final[int] = 45
 EDGE_PLAY_LEVELS: Final[int] = 60
 """Backlash of the refined matte at one half; 64 is the most with which a higher matte never shows lower."""
 
+PERSISTENCE_SECONDS: Final[float] = 0.15
+"""How long a new label must be seen, without a break, where the picture has not changed."""
+LABEL_SENSITIVITY: Final = Sensitivity(window_px=5, reach_px=5)
+"""Labels have no soft border that could follow a part of a pixel, so that a change counts for its surroundings."""
+
+
+def gains_of(passed_seconds: float) -> FloatArray:
+    """Return the share of the way that a still place goes in that time, float32 [256], by how much a matte insists."""
+    return _gains(passed_seconds, _rates_hz(SETTLING_SECONDS, INSISTENCE_HZ))
+
+
+def _rates_hz(settling_seconds: float, insistence_hz: float) -> npt.NDArray[np.float64]:
+    return np.asarray(1 / settling_seconds + insistence_hz * np.arange(256) / 255)
+
+
+def _gains(passed_seconds: float, rates_hz: npt.NDArray[np.float64]) -> FloatArray:
+    return (1 - np.exp(-passed_seconds * rates_hz)).astype(np.float32)
+
 
 class AlphaSmoother:
     """Smooths the soft matte of one stream."""
 
     def __init__(self, *, settling_seconds: float = SETTLING_SECONDS, insistence_hz: float = INSISTENCE_HZ) -> None:
         """Set how slowly still places follow, and how much faster where a wholly different matte insists."""
-        self._rates_hz = 1 / settling_seconds + insistence_hz * np.arange(256) / 255
+        self._rates_hz = _rates_hz(settling_seconds, insistence_hz)
         self._clock = Clock()
         self._change = PictureChange()
         self._state: FloatArray | None = None
@@ -101,7 +120,7 @@ class AlphaSmoother:
         shown = cv2.convertScaleAbs(state)
         above = cv2.subtract(cv2.min(mask, before), shown)  # bytes saturate: nothing where the two frames disagree
         below = cv2.subtract(shown, cv2.max(mask, before))
-        gains = (1 - np.exp(-passed_seconds * self._rates_hz)).astype(np.float32)
+        gains = _gains(passed_seconds, self._rates_hz)
         weight = cv2.max(cv2.LUT(cv2.max(above, below), gains), moved)
         state += cv2.multiply(weight, cv2.subtract(mask, state, dtype=cv2.CV_32F))
         return np.asarray(cv2.convertScaleAbs(state), np.uint8)
@@ -110,12 +129,11 @@ class AlphaSmoother:
 class LabelSmoother:
     """Smooths the class labels of one stream: a pixel keeps its label until a new one persists, or things move."""
 
-    def __init__(self, *, persistence_seconds: float = 0.15) -> None:
+    def __init__(self, *, persistence_seconds: float = PERSISTENCE_SECONDS) -> None:
         """Set how long a new label must be seen, without a break, where the picture has not changed."""
         self._persistence_seconds = persistence_seconds
         self._clock = Clock()
-        # Labels have no soft border that could follow a part of a pixel, so that a change counts for its surroundings.
-        self._change = PictureChange(Sensitivity(window_px=5, reach_px=5))
+        self._change = PictureChange(LABEL_SENSITIVITY)
         self._shown: UInt8Array | None = None
         self._rival: UInt8Array | None = None
         self._seen: UInt8Array | None = None

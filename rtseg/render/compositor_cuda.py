@@ -27,6 +27,7 @@ from rtseg.kernels.composite import Composite, Panels
 from rtseg.kernels.cutout import CutOut, RgbConverter
 from rtseg.kernels.masks import AlphaBytes, ClassMaps, Labels, check_bytes, count_classes
 from rtseg.kernels.picture import DevicePicture, PictureFormat
+from rtseg.matte import SNAP
 from rtseg.render import background
 from rtseg.render.compositor_cpu import painters_of
 from rtseg.render.compositor_cuda_plan import Pass, Plan
@@ -38,8 +39,6 @@ from rtseg.render.panels import HudPainter, LegendPainter, Row, hud_panel, legen
 from rtseg.render.planes import Box, Canvas, PlaneFormat, Scratch
 from rtseg.types import FloatArray, Segmentation, UInt8Array
 
-SNAP: Final[int] = 38
-"""A matte within so many bytes of nothing or of everything is taken as that; as `rtseg.segmenter` does."""
 _LONGEST_HUD: Final[HudState] = HudState(fps=99999.9, frame_age_ms=999999, dropped=999999999)
 
 

@@ -20,8 +20,9 @@ from rtseg.kernels.cutout import RgbConverter
 from rtseg.kernels.masks import AlphaBytes, Labels
 from rtseg.kernels.picture import DevicePicture, Layout, PictureFormat
 from rtseg.kernels.preprocess import Normalisation, Preprocessor
+from rtseg.matte import SNAP
 from rtseg.render.compositor_cpu import CpuCompositor
-from rtseg.render.compositor_cuda import SNAP, CudaCompositor
+from rtseg.render.compositor_cuda import CudaCompositor
 from rtseg.render.effects import parse_effects
 from rtseg.render.hud import HudState
 from rtseg.render.painter import Shot

@@ -89,7 +89,7 @@ class TinySegmenter:
         self.classes, self.palette = CLASSES, PALETTE
         self.backend_reasons = ("tiny, as given.",)
         self.bundle = SimpleNamespace(name="tiny", task="semantic")
-        self.host_work = ""
+        self.smooths_masks, self.refines_edges = False, False
 
 
 def rgb_frame(index: int, size_wh=(48, 32)) -> Frame:

@@ -198,8 +198,8 @@ def test_why_frames_do_not_stay_on_the_device():
     choice = engine_choice(segmenter, late, segmenter.engine)
     assert not choice.taken
     assert "after cutout" in choice.reason
-    segmenter.host_work = "temporal smoothing on the CPU (--no-smoothing)"
-    assert engine_choice(segmenter, [], segmenter.engine) == (False, f"host: {segmenter.host_work}")
+    segmenter.smooths_masks, segmenter.refines_edges = True, True
+    assert engine_choice(segmenter, [], segmenter.engine).taken
 
 
 def test_effects_are_planned_without_a_frame():

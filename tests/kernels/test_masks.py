@@ -17,7 +17,7 @@ from rtseg.errors import BackendUnavailable, ConfigError  # noqa: E402
 from rtseg.kernels import launch  # noqa: E402
 from rtseg.kernels.masks import AlphaBytes, Labels, count_classes, shares_of  # noqa: E402
 from rtseg.kernels.picture import PictureFormat  # noqa: E402
-from rtseg.render.compositor_cuda import SNAP  # noqa: E402
+from rtseg.matte import SNAP  # noqa: E402
 from rtseg.render.compositor_cuda_checks import check_alpha, check_labels, check_rgb, random_result  # noqa: E402
 
 
@@ -38,7 +38,6 @@ def test_labels_of_equal_logits_are_the_first_and_any_strides_will_do():
 
 
 def test_bytes_of_a_matte_are_the_segmenters():
-    assert segmenter.SNAP == SNAP
     assert check_alpha((20, 14), device=DEVICE).worst == 0
     alpha = torch.arange(256, device=DEVICE).view(1, 16, 16) / 255
     found = torch.zeros((1, 16, 16), dtype=torch.uint8, device=DEVICE)

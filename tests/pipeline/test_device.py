@@ -41,7 +41,7 @@ class OnDevice(DeviceBackend):
 
 def segmenter_on(**facts):
     return SimpleNamespace(
-        backend=OnDevice(**facts), info=BackendInfo("stub", "1", "none", "none", 1), host_work="edges on the CPU"
+        backend=OnDevice(**facts), info=BackendInfo("stub", "1", "none", "none", 1)
     )
 
 
@@ -52,7 +52,6 @@ def segmenter_on(**facts):
         (segmenter_on(device=SimpleNamespace(type="cpu")), "host: stub runs on the cpu here"),
         (segmenter_on(form="bytes"), "host: the engine takes 1 x bytes"),
         (segmenter_on(batch=4), "host: the engine takes 4 x planes"),
-        (segmenter_on(), "host: edges on the CPU"),
     ],
 )
 def test_each_reason_for_the_host_is_said(segmenter, why):
