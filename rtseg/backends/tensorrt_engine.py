@@ -22,7 +22,7 @@ from rtseg.engine_files.manifest import TensorFacts
 from rtseg.errors import BackendUnavailable, EngineError, InferenceError
 from rtseg.network import NetworkSpec
 from rtseg.tensorrt_flavour import Flavour
-from rtseg.tensorrt_log import Log, log_of
+from rtseg.tensorrt_log import Log, apart, log_of
 
 _DTYPES: Final = {
     "uint8": torch.uint8,
@@ -83,10 +83,16 @@ class TensorRTEngine(DeviceEngine):
                 words = Log.telling(said) if said else str(error)
                 raise self._refused(words, needed_bytes=None, doing="start") from error
             self._check_validity(loader, plan)
-            engine = loader.deserialize_cuda_engine(plan)
+            engine = apart(lambda: self._read(loader, plan))
         if engine is None:
             raise self._refused(Log.telling(said), needed_bytes=len(plan), doing="open it")
         return loader, engine
+
+    def _read(self, loader: Any, plan: bytes) -> Any:
+        """Return the engine of a plan; in a thread of its own, which has to be told the device."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        return loader.deserialize_cuda_engine(plan)
 
     def _check_validity(self, loader: Any, plan: bytes) -> None:
         """Refuse a plan that does not run here, with what is wrong; only one flavour tells."""

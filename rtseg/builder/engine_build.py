@@ -18,9 +18,11 @@ from rtseg.models.bundle import Bundle
 from rtseg.network import NetworkSpec
 from rtseg.stats import machine_facts
 from rtseg.tensorrt_flavour import Flavour, load_flavour
+from rtseg.tensorrt_log import apart
 
 if TYPE_CHECKING:  # building needs onnx, which looking an engine up does not
     from rtseg.builder.tensorrt_engine import OnBuildStep
+    from rtseg.builder.tensorrt_graph import EngineGraph
 
 OnNote = Callable[[str], None]
 """Told in one line what is about to happen, and why."""
@@ -147,12 +149,12 @@ def build_for_key(
 def _built(
     network: NetworkSpec, key: EngineKey, flavour: Flavour, on_step: OnBuildStep | None
 ) -> tuple[EngineManifest, bytes]:
+    started = time.perf_counter()
+    graph = apart(lambda: _graph(network, key))
+
     from rtseg.builder.tensorrt_engine import compile_network
-    from rtseg.builder.tensorrt_graph import engine_graph
     from rtseg.builder.tensorrt_network import parse
 
-    started = time.perf_counter()
-    graph = engine_graph(network, key.precision, form=key.form, batch=key.batch)
     parsed = parse(graph, flavour)
     plan = compile_network(parsed, flavour, key.precision, on_step=on_step)
     manifest = EngineManifest(
@@ -167,6 +169,14 @@ def _built(
         machine=machine_facts(),
     )
     return manifest, plan
+
+
+def _graph(network: NetworkSpec, key: EngineKey) -> EngineGraph:
+    """Return the graph of a key's engine; onnx is imported here, which a signal in the middle of would crash."""
+    from rtseg.builder import tensorrt_engine, tensorrt_graph
+
+    del tensorrt_engine
+    return tensorrt_graph.engine_graph(network, key.precision, form=key.form, batch=key.batch)
 
 
 def _check_tools(flavour: Flavour, key: EngineKey) -> None:

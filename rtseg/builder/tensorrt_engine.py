@@ -1,9 +1,9 @@
 """Compiling: TensorRT's network in, a serialized engine out, with progress, and stopped by Ctrl-C.
 
 Note [Interrupting the compiler]
-    The compiler is one long call into TensorRT. An exception raised in a callback of it would end the process, so
-    Ctrl-C must not arrive in there: the compiler runs in a thread of its own, the caller's thread waits, and what
-    arrives while it waits makes the progress monitor answer "stop" at the next step. Nothing has been written by then.
+    The compiler is one long call into TensorRT, done apart (see Note [Signals and callbacks]). What arrives in the
+    caller's thread, which waits, makes the progress monitor answer "stop" at the next step. Nothing has been written by
+    then.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from rtseg.builder.tensorrt_network import ParsedNetwork
 from rtseg.engine_files.key import EnginePrecision
 from rtseg.errors import EngineError
 from rtseg.tensorrt_flavour import Flavour
-from rtseg.tensorrt_log import Log, log_of
-
-_LOOK_SECONDS: Final = 0.05
-"""How long a waiting thread may be deaf to signals on some systems."""
+from rtseg.tensorrt_log import Log, apart, log_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def compile_network(
     monitor = _new_monitor(flavour, on_step)
     config.progress_monitor = monitor
     with log_of(flavour).recording() as said:
-        plan = _interruptible(lambda: parsed.builder.build_serialized_network(parsed.network, config), monitor.stop)
+        plan = apart(lambda: parsed.builder.build_serialized_network(parsed.network, config), stop=monitor.stop)
     if plan is None:
         raise EngineError(
             f"{flavour}: got no engine ({Log.telling(said)}); expected one. Try another precision or backend."
@@ -75,31 +72,6 @@ def _config(parsed: ParsedNetwork, flavour: Flavour, precision: EnginePrecision)
     if precision == "fp32":
         config.clear_flag(trt.BuilderFlag.TF32)
     return config
-
-
-def _interruptible(work: Callable[[], Any], stop: threading.Event) -> Any:
-    """Return what `work` returns, done in another thread. See Note [Interrupting the compiler]."""
-    results: list[Any] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="rtseg-tensorrt-build")
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
-    except BaseException:
-        stop.set()
-        thread.join()
-        raise
-    if failures:
-        raise failures[0]
-    return results[0]
 
 
 def _new_monitor(flavour: Flavour, on_step: OnBuildStep | None) -> Any:

@@ -11,7 +11,7 @@ from rtseg.builder.tensorrt_graph import EngineGraph
 from rtseg.engine_files.manifest import TensorFacts
 from rtseg.errors import EngineError
 from rtseg.tensorrt_flavour import Flavour
-from rtseg.tensorrt_log import Log, log_of
+from rtseg.tensorrt_log import Log, apart, log_of
 
 _DTYPES: Final = {
     "FLOAT": "float32",
@@ -43,6 +43,15 @@ def parse(graph: EngineGraph, flavour: Flavour) -> ParsedNetwork:
     Raises:
         EngineError: TensorRT does not know an operation, or understood something else.
     """
+    parsed = apart(lambda: _read(graph, flavour))
+    network = parsed.network
+    _hold(graph.inputs, [network.get_input(index) for index in range(network.num_inputs)], flavour)
+    _hold(graph.outputs, [network.get_output(index) for index in range(network.num_outputs)], flavour)
+    return parsed
+
+
+def _read(graph: EngineGraph, flavour: Flavour) -> ParsedNetwork:
+    """Return what the parser makes of a graph, whatever its inputs and outputs are."""
     trt = flavour.module
     log = log_of(flavour)
     with log.recording() as said:
@@ -55,8 +64,6 @@ def parse(graph: EngineGraph, flavour: Flavour) -> ParsedNetwork:
                 f"{flavour}: got {'; '.join(errors[:_MOST_ERRORS]) or Log.telling(said)}; expected a network that it "
                 "reads. Use the openvino or torch backend for this model."
             )
-    _hold(graph.inputs, [network.get_input(index) for index in range(network.num_inputs)], flavour)
-    _hold(graph.outputs, [network.get_output(index) for index in range(network.num_outputs)], flavour)
     return ParsedNetwork(builder, network, _layers(network), tuple(said))
 
 
