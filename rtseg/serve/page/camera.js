@@ -2,10 +2,11 @@
 
 import { ApiError, isGone, server } from "./api.js";
 import { Ages } from "./ages.js";
+import { Changes } from "./changes.js";
 import { Capture, cameras, cameraSentence } from "./capture.js";
 import { LiveChart } from "./chart.js";
 import { Dock } from "./dock.js";
-import { announce, byId, chip, clock, make, milliseconds, notice, save, settled, stampForName, toggleFull } from "./dom.js";
+import { announce, byId, chip, clock, make, milliseconds, notice, save, stampForName, toggleFull } from "./dom.js";
 import { everyFrame } from "./frames.js";
 import { Recording, snapshot } from "./record.js";
 import { CameraSession } from "./session.js";
@@ -14,7 +15,6 @@ import { StripReader } from "./strip.js";
 
 const SHOW_MS = 250;
 const STALL_MS = 2000;
-const CHANGE_MS = 60;
 const LONGEST_AGE_MS = 60000;
 const RETRY_TO_MS = 8000;
 const STATE_WORDS = {
@@ -29,8 +29,11 @@ export class CameraTab {
     this.chart = new LiveChart(byId("chart"), byId("chart").parentElement.querySelector(".tip"));
     this.form = new SettingsForm(byId("camera-settings"), { onChange: (subset) => this.changed(subset) });
     this.dock = new Dock(byId("effect-dock"), (effect) => this.form.change({ effect }));
-    this.pending = {};
-    this.send = settled(() => this.sendChanges(), CHANGE_MS);
+    this.changes = new Changes(
+      (subset) => this.session?.change(subset),
+      (settings) => { this.form.set(settings); this.form.problem(""); this.showDock(); },
+      (error) => this.form.problem(error.status ? error.message : ""),
+    );
     this.state = "idle";
     this.listen();
     this.setState("idle");
@@ -99,7 +102,7 @@ export class CameraTab {
     this.session = session;
     session.addEventListener("lost", () => this.session === session && this.reconnect());
     session.addEventListener("stats", (event) => this.takeStats(event.detail));
-    this.pending = {};
+    this.changes.clear();
     try {
       const settings = await session.open(capture, this.result, this.form.value);
       if (this.session !== session) return session.close();
@@ -130,6 +133,8 @@ export class CameraTab {
     if (!this.capture) return;
     this.session?.close();
     this.session = null;
+    this.endFrames?.(); // a last picture may still come; it is not a sign of life
+    this.endFrames = null;
     this.setState("reconnecting");
     notice(byId("camera-error"), reason && !isGone() ? `${reason} Trying again.` : "");
     clearTimeout(this.retry);
@@ -214,23 +219,7 @@ export class CameraTab {
 
   changed(subset) {
     this.showDock();
-    if (!this.session?.id) return;
-    Object.assign(this.pending, subset);
-    this.send();
-  }
-
-  async sendChanges() {
-    const { session, pending } = this;
-    this.pending = {};
-    if (!session || !Object.keys(pending).length) return;
-    try {
-      const settings = await session.change(pending);
-      if (this.session === session && !Object.keys(this.pending).length) this.form.set(settings);
-      this.form.problem("");
-    } catch (error) {
-      this.form.problem(error.status ? error.message : "");
-    }
-    this.showDock();
+    if (this.session?.id) this.changes.add(subset);
   }
 
   showDock() {

@@ -38,9 +38,8 @@ export class Compare {
     everyFrame(result, () => { this.align(false); this.show(); });
   }
 
-  /** Show two videos from the beginning, or from where the last ones were. */
-  open(sourceUrl, resultUrl, keep) {
-    const at = keep ? this.result.currentTime : 0;
+  /** Show two videos, from a time in seconds on. */
+  open(sourceUrl, resultUrl, at = 0) {
     this.source.src = sourceUrl;
     this.result.src = resultUrl;
     if (at) this.result.addEventListener("loadedmetadata", () => this.to(Math.min(at, this.result.duration)), { once: true });

@@ -71,15 +71,6 @@ export function stampForName() {
   return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}-${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
 }
 
-/** Run `action` once calls have paused for `wait_ms`; the last arguments count. */
-export function settled(action, waitMs) {
-  let timer = 0;
-  return (...args) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => action(...args), waitMs);
-  };
-}
-
 /** Let an element fill the screen, or no longer. */
 export function toggleFull(element) {
   if (document.fullscreenElement) document.exitFullscreen();

@@ -77,8 +77,9 @@ export class SettingsForm {
 
   /** Show a problem with the settings under the form, or none. */
   problem(text) {
-    this.field.error.hidden = !text;
-    this.field.error.textContent = text || "";
+    const place = this.field["settings-problem"];
+    place.hidden = !text;
+    place.textContent = text || "";
   }
 
   listen() {

@@ -1,7 +1,8 @@
 // The Streams tab: a tile for every stream of the server, by WebRTC, or as MJPEG where that does not come through.
 
 import { call, farewell, isGone } from "./api.js";
-import { byId, chip, milliseconds, settled, toggleFull } from "./dom.js";
+import { Changes } from "./changes.js";
+import { byId, chip, milliseconds, toggleFull } from "./dom.js";
 import { everyFrame } from "./frames.js";
 import { Legend } from "./legend.js";
 import { negotiate } from "./peer.js";
@@ -9,16 +10,14 @@ import { SettingsForm } from "./settings.js";
 
 const POLL_MS = 1000;
 const FIRST_PICTURE_MS = 6000;
-const CHANGE_MS = 80;
-const WORDS = { connecting: "Connecting", live: "Live", stalled: "Stalled", reconnecting: "Reconnecting", frozen: "Frozen picture", ended: "Ended", failed: "Failed" };
+const WORDS = { idle: "Idle", connecting: "Connecting", live: "Live", stalled: "Stalled", reconnecting: "Reconnecting", frozen: "Frozen picture", ended: "Ended", failed: "Failed" };
 
 /** Which way pictures come: "?streams=mjpeg" in the address asks for the fallback at once. */
 const wayAsked = new URLSearchParams(location.search).get("streams");
 
 class Tile {
-  constructor(name, models) {
+  constructor({ name, settings }, models) {
     this.name = name;
-    this.models = models;
     this.element = byId("tile-template").content.firstElementChild.cloneNode(true);
     this.element.dataset.stream = name;
     this.element.querySelector("h2").textContent = name;
@@ -28,27 +27,22 @@ class Tile {
     this.video.setAttribute("aria-label", `Stream ${name}`);
     this.image.alt = `Stream ${name}`;
     this.field = Object.fromEntries([...this.element.querySelectorAll("[data-field]")].map((one) => [one.dataset.field, one]));
-    this.form = new SettingsForm(this.field.settings, { prefix: `stream-${name}-`, onChange: (subset) => this.change(subset) });
+    this.form = new SettingsForm(this.field.settings, { prefix: `stream-${name}-`, onChange: (subset) => this.changes.add(subset) });
     this.legend = new Legend(this.field.legend, (hidden) => this.form.change({ hidden }));
-    this.send = settled(() => this.sendChanges(), CHANGE_MS);
-    this.pending = {};
+    this.changes = new Changes(
+      (subset) => call("PATCH", this.path, { json: subset }),
+      (answer) => { this.form.set(answer); this.form.problem(""); this.showLegend(); },
+      (error) => { this.form.problem(error.message); this.showLegend(); },
+    );
     this.field.full.addEventListener("click", () => toggleFull(this.stage));
     this.image.addEventListener("load", () => this.shown());
     this.image.addEventListener("error", () => { if (this.way === "mjpeg") this.retry = setTimeout(() => this.playMjpeg(), 3000); });
-    this.loadSettings();
+    this.form.setModels(models, settings);
+    this.showLegend();
   }
 
   get path() {
     return `/api/streams/${encodeURIComponent(this.name)}`;
-  }
-
-  async loadSettings() {
-    try {
-      this.form.setModels(this.models, await call("PATCH", this.path, { json: {} }));
-      this.showLegend();
-    } catch (error) {
-      this.form.problem(error.message);
-    }
   }
 
   showLegend() {
@@ -56,23 +50,6 @@ class Tile {
     if (!model) return;
     const named = model.classes.map((name, k) => ({ name, color: model.palette[k] })).filter(({ name }) => name !== "background");
     this.legend.show(named, this.form.value.hidden || []);
-  }
-
-  change(subset) {
-    Object.assign(this.pending, subset);
-    this.send();
-  }
-
-  async sendChanges() {
-    const { pending } = this;
-    this.pending = {};
-    try {
-      this.form.set(await call("PATCH", this.path, { json: pending }));
-      this.form.problem("");
-    } catch (error) {
-      this.form.problem(error.message);
-    }
-    this.showLegend();
   }
 
   /** Begin to show pictures. */
@@ -212,7 +189,7 @@ export class StreamsTab {
     }
     for (const stream of list) {
       if (!this.tiles.has(stream.name)) {
-        const tile = new Tile(stream.name, this.models);
+        const tile = new Tile(stream, this.models);
         this.tiles.set(stream.name, tile);
         byId("streams").append(tile.element);
       }

@@ -63,7 +63,7 @@ export class VideoTab {
     if (!file.size) return notice(byId("video-error"), `${file.name} is empty.`);
     this.reset();
     this.showJob(file.name, "Uploading", 0);
-    this.showPreview(file);
+    this.showPreview(URL.createObjectURL(file));
     announce(`Uploading ${file.name}`);
     const query = `name=${encodeURIComponent(file.name)}&settings=${encodeURIComponent(JSON.stringify(this.form.value))}`;
     const sending = upload(`/api/videos?${query}`, file, (part) => this.showJob(file.name, `Uploading, ${bytes(file.size * part)} of ${bytes(file.size)}`, part));
@@ -102,21 +102,21 @@ export class VideoTab {
     }
   }
 
-  /** Show the file itself while it is being rendered, where the browser can play it. */
-  showPreview(file) {
+  /** Show the video itself while it is being rendered, where the browser can play it. */
+  showPreview(url) {
     const preview = byId("preview");
     preview.onloadeddata = () => {
       byId("preview-box").style.setProperty("--ratio", String(preview.videoWidth / preview.videoHeight || 1.7778));
       byId("preview-box").hidden = !preview.videoWidth || Boolean(this.shown);
     };
-    preview.src = URL.createObjectURL(file);
+    preview.src = url;
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.play().catch(() => {});
   }
 
   hidePreview() {
     const preview = byId("preview");
     byId("preview-box").hidden = true;
-    if (preview.src) URL.revokeObjectURL(preview.src);
+    if (preview.src.startsWith("blob:")) URL.revokeObjectURL(preview.src);
     preview.removeAttribute("src");
     preview.load();
   }
@@ -140,8 +140,9 @@ export class VideoTab {
     byId("job-again").hidden = false;
     announce(`${job.name} is ready`);
     const base = `/api/videos/${encodeURIComponent(job.job)}`;
-    this.compare.open(`${base}/source.mp4`, `${base}/result.mp4`, Boolean(this.again));
-    this.again = false;
+    this.renders = (this.renders || 0) + 1;
+    this.compare.open(`${base}/source.mp4`, `${base}/result.mp4?render=${this.renders}`, this.keepPlace || 0);
+    this.keepPlace = 0;
     this.showDownloads(base, job.has || {});
     await this.showShares(base, job);
     this.showApply();
@@ -203,12 +204,14 @@ export class VideoTab {
     byId("apply").hidden = true;
     notice(byId("video-error"), "");
     try {
-      const { job } = await call("POST", `/api/videos/${encodeURIComponent(id)}/render`, { json: { settings: this.form.value } });
+      const { job } = await call("POST", `/api/videos/${encodeURIComponent(id)}/render`, { json: this.form.value });
       byId("job").classList.remove("over");
       byId("job-cancel").hidden = false;
       byId("job-again").hidden = true;
-      this.again = true;
-      this.before = id;
+      this.keepPlace = this.compare.result.currentTime;
+      this.compare.close(); // the old result is gone from the server's disk by now
+      this.shown = null;
+      this.showPreview(`/api/videos/${encodeURIComponent(id)}/source.mp4`);
       await this.follow(job);
     } catch (error) {
       notice(byId("video-error"), error.message);
@@ -222,8 +225,7 @@ export class VideoTab {
     this.following = null;
     await call("DELETE", `/api/videos/${encodeURIComponent(id)}`).catch(() => {});
     announce("Cancelled");
-    if (this.again && this.before) await this.follow(this.before); // back to the render before
-    else this.reset();
+    this.reset();
   }
 
   failed(id, sentence) {
@@ -233,8 +235,8 @@ export class VideoTab {
 
   /** Back to the empty tab. */
   reset() {
-    this.following = this.shown = this.job = this.before = null;
-    this.again = false;
+    this.following = this.shown = this.job = null;
+    this.keepPlace = 0;
     sessionStorage.removeItem("rtseg-job");
     notice(byId("video-error"), "");
     this.compare.close();

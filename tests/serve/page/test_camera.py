@@ -1,0 +1,154 @@
+"""The Camera tab in a real browser, with a clip of a person as its camera."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.serve.page.parts import Page, detail
+
+AGE_MS = 3000.0
+"""Bound of the age on two busy cores; a queue that grew would pass it in a few seconds."""
+
+
+def kept(page: Page, scene) -> tuple[float, float]:
+    """How much of the input's fine detail the shown picture has: of the person, of the room."""
+    pictures, person, room = scene
+    shown = page.grab()
+    assert shown.shape == pictures[0].shape
+    now = (detail(shown, person) / detail(pictures[0], person), detail(shown, room) / detail(pictures[0], room))
+    return now
+
+
+def choose_effect(page: Page, effect: str) -> None:
+    page.find(f"#effect-dock [data-effect={effect}]").click()
+    assert page.js("return document.getElementById('effect').value") == effect
+
+
+@pytest.fixture
+def live(page) -> Page:
+    """The page with its camera on."""
+    page.open().start_camera()
+    return page
+
+
+def test_effects_are_switched_live_and_drawn_where_they_belong(live, scene):
+    session = live.js(
+        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/camera')).length"
+    )
+    live.wait(lambda: kept(live, scene)[0] > 0.6 and kept(live, scene)[1] < 0.5, "a blurred room and a sharp person")
+    choose_effect(live, "none")  # the control: unblurred, the room has its detail
+    live.wait(lambda: kept(live, scene)[1] > 0.7, "the room as it is")
+    choose_effect(live, "replace")
+    live.js("const c = document.getElementById('color'); c.value = '#00c000'; c.dispatchEvent(new Event('input'))")
+    room = scene[2]
+    live.wait(lambda: np.abs(live.grab()[room].mean(axis=0) - (0, 192, 0)).max() < 30, "a green room")
+    count = live.js(
+        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/camera')).length"
+    )
+    assert count == session == 1  # one offer: everything else went without a reconnect
+
+
+def test_a_background_is_uploaded_and_the_blur_follows_its_slider(live, scene, tmp_path):
+    picture = np.full((90, 160, 3), (200, 40, 40), np.uint8)  # blue, as OpenCV orders it
+    cv2.imwrite(str(tmp_path / "wall.png"), picture)
+    choose_effect(live, "replace")
+    live.find("#background").send_keys(str(tmp_path / "wall.png"))
+    live.wait(lambda: live.js("return document.querySelectorAll('#swatches img').length") == 1, "the thumbnail")
+    room = scene[2]
+    live.wait(lambda: np.abs(live.grab()[room].mean(axis=0) - (40, 40, 200)).max() < 30, "the picture behind")
+    (tmp_path / "not.png").write_text("no picture at all")
+    live.find("#background").send_keys(str(tmp_path / "not.png"))
+    live.wait(lambda: "expected JPEG" in live.text("#background-error"), "the reason why not")
+    assert any("400" in line for line in live.complaints())  # the browser's own line about the answer
+    live.js("document.querySelector('#swatches .remove').click()")
+    choose_effect(live, "blur")
+    live.js("const s = document.getElementById('strength'); s.value = 0; s.dispatchEvent(new Event('input'))")
+    live.wait(lambda: kept(live, scene)[1] > 0.6, "hardly any blur")
+    live.js("const s = document.getElementById('strength'); s.value = 1; s.dispatchEvent(new Event('input'))")
+    live.wait(lambda: kept(live, scene)[1] < 0.4, "much blur")
+
+
+def test_the_age_is_read_from_the_picture_and_stays_small(live):
+    live.wait(lambda: live.numbers().get("p99"), "percentiles")
+    time.sleep(3)
+    numbers = live.numbers()
+    assert 0 < numbers["age"] < AGE_MS
+    assert 0 < numbers["p50"] <= numbers["p99"] < AGE_MS
+    assert numbers["fps"] > 0.5
+    assert live.text("#fps") == f"{numbers['fps']:.1f}" or live.numbers()["fps"] != numbers["fps"]
+    assert live.text("#age").endswith((" ms", " s"))
+    assert numbers["unread"] == 0
+
+
+def test_a_picture_without_a_readable_strip_has_no_age(page):
+    """The control: the age is not made up where it cannot be read, and a stamp is read back to the millisecond."""
+    page.open()
+    read = page.driver.execute_async_script(
+        """
+        const done = arguments[0];
+        import('/page/strip.js').then(({ drawStrip, StripReader }) => {
+          const canvas = document.createElement('canvas');
+          canvas.width = 640; canvas.height = 360;
+          Object.assign(canvas, { videoWidth: 640, videoHeight: 360 });
+          const context = canvas.getContext('2d'), reader = new StripReader(), out = [];
+          for (const stamp of [0, 1, 123456789, 4294967295]) { drawStrip(context, 640, 360, stamp); out.push(reader.read(canvas, 360)); }
+          context.fillStyle = '#fff'; context.fillRect(320, 344, 16, 16); context.fillStyle = '#000'; context.fillRect(336, 344, 16, 16);
+          out.push(reader.read(canvas, 360));
+          context.fillStyle = '#777'; context.fillRect(0, 0, 640, 360);
+          out.push(reader.read(canvas, 360));
+          done(out);
+        });
+        """
+    )
+    assert read[:4] == [0, 1, 123456789, 4294967295]
+    assert read[4:] == [None, None]
+
+
+def test_snapshot_and_recording_are_downloads_without_the_strip(live, driver, tmp_path):
+    params = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", params)
+    live.find("#snapshot").click()
+    shot = live.wait(lambda: next(iter(tmp_path.glob("*.png")), None), "the snapshot")
+    live.wait(lambda: cv2.imread(str(shot)) is not None, "the whole snapshot")
+    height, width = cv2.imread(str(shot)).shape[:2]
+    assert width == 640
+    assert 336 <= height <= 344
+    live.find("#record").click()
+    assert live.find("#record").get_attribute("aria-pressed") == "true"
+    time.sleep(2)
+    live.find("#record").click()
+    clip = live.wait(lambda: next(iter(tmp_path.glob("*.webm")), None), "the recording")
+    live.wait(lambda: clip.stat().st_size > 1000, "its content")
+    assert cv2.VideoCapture(str(clip)).read()[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("NotAllowedError", "The camera was refused."),
+        ("NotFoundError", "No camera was found."),
+        ("NotReadableError", "The camera is busy"),
+    ],
+)
+def test_what_is_wrong_with_the_camera_is_said(page, error, sentence):
+    page.open()
+    page.js("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('x', arguments[0]))", error)
+    page.find("#start").click()
+    page.wait(lambda: page.text("#camera-error").startswith(sentence), sentence)
+    assert page.find("#camera-error").get_attribute("role") == "alert"
+    assert page.find("#start").is_displayed()
+
+
+def test_a_camera_that_the_browser_refuses_is_said(page):
+    page.open()
+    page.allow_camera("denied")
+    page.find("#start").click()
+    page.wait(lambda: "The camera was refused." in page.text("#camera-error"), "the sentence")
+    page.allow_camera("granted")
+    page.find("#start").click()  # and it is not for ever
+    page.wait_live()
+    assert page.text("#camera-error") == ""
