@@ -40,9 +40,9 @@ class Address:
     scheme: str
     host: str
     port: int
-    path: str
+    path: str = field(repr=False)
     """From the first slash on, without the query."""
-    query: str
+    query: str = field(repr=False)
     user: str = field(repr=False)
     password: str = field(repr=False)
     shown: str

@@ -131,8 +131,8 @@ class RtspCarrier(Carrier):
     def _send_media(self, packets: bytearray, index: int, seconds: Fraction) -> None:
         self._listen()
         report = self._streams[index].report(seconds)
-        if report is not None:
-            packets += _interleaved(2 * index + 1, report)
+        if report is not None:  # before the packets, so that their clock is known when they come
+            self._wire.send(_interleaved(2 * index + 1, report))
         self._wire.send(packets)
 
     def _listen(self) -> None:
