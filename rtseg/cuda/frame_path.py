@@ -18,7 +18,8 @@ from torch.utils.dlpack import from_dlpack
 from rtseg.backends.device import DeviceEngine
 from rtseg.backends.device_backend import DeviceBackend
 from rtseg.backends.device_errors import opening
-from rtseg.backends.device_runtime import CpuRuntime, CudaRuntime, DeviceRuntime
+from rtseg.backends.device_runtime import DeviceRuntime
+from rtseg.cuda.batched import runtime_for
 from rtseg.cuda.frame_work import FrameWork, WorkPlan
 from rtseg.cuda.memory import DeviceTensor, HostTensor
 from rtseg.cuda.stream_memory import Postprocess, StreamMemory
@@ -229,9 +230,21 @@ class FramePath:
 
 
 def open_path(
-    segmenter: Segmenter, effects: Sequence[Effect], frame: Frame, *, stays_on_device: bool = False
+    segmenter: Segmenter,
+    effects: Sequence[Effect],
+    frame: Frame,
+    *,
+    stays_on_device: bool = False,
+    engine: DeviceEngine | None = None,
 ) -> FramePath:
     """Return the path of frames like this one, through a segmenter whose engine lies on a device.
+
+    Args:
+        segmenter: the loaded model.
+        effects: what is drawn.
+        frame: one like all others.
+        stays_on_device: composited pictures are handed out in device memory.
+        engine: to be used in place of the segmenter's own, which takes several pictures at once.
 
     Raises:
         ConfigError: the engine, the frame's format or an effect is none that has a kernel.
@@ -240,9 +253,9 @@ def open_path(
     backend = segmenter.backend
     if not isinstance(backend, DeviceBackend):
         raise ConfigError(f"device slots: got the backend {backend.name}; expected tensorrt or torch. Use one of them.")
-    engine = backend.device_engine
+    engine = engine or backend.device_engine
     backend.release_slots()
-    runtime = CudaRuntime(engine.device.index or 0) if engine.device.type == "cuda" else CpuRuntime()
+    runtime = runtime_for(engine.device)
     held = format_of(frame.picture)
     asked = Postprocess(segmenter.smooths_masks, segmenter.refines_edges)
     compositor = compositor_for(segmenter, effects, held, engine) if effects else None

@@ -105,7 +105,7 @@ class FrameWork:
             self._resize_luma = Resizer(network_wh, (width, height), by_area=by_area, device=runtime.device)
 
     def record(self, stream: Stream) -> Callable[[], None]:
-        """Return the work, run once so that every kernel is loaded and recorded as a graph, where that can be."""
+        """Return the work, run once to load every kernel; recorded as one graph, or round the engine as two."""
 
         def steps() -> None:
             self._before()
@@ -118,8 +118,17 @@ class FrameWork:
                 return steps
             self._runtime.launch(stream, steps)
             self._runtime.synchronize()
-            self.recorded = self.context.is_recordable(stream)
-            return self._runtime.record(stream, steps) if self.recorded else steps
+            self.recorded = True
+            if self.context.is_recordable(stream):
+                return self._runtime.record(stream, steps)
+            before, after = (self._runtime.record(stream, part) for part in (self._before, self._after))
+
+            def in_parts() -> None:
+                before()
+                self.context.enqueue(stream)
+                after()
+
+            return in_parts
 
     def _before(self) -> None:
         """Queue what comes before the engine."""

@@ -62,7 +62,7 @@ def mirrored_places(length: int, reach: int) -> Int32Array:
     """
     turn = max(1, 2 * (length - 1))
     places = np.abs(np.arange(-reach, length + reach)) % turn
-    return np.minimum(np.minimum(places, turn - places), length - 1).astype(np.int32)
+    return np.asarray(np.minimum(np.minimum(places, turn - places), length - 1), np.int32)
 
 
 def halving_factor(side_px: int, target_px: int) -> int:

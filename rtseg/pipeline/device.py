@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from rtseg.backends.device_backend import DeviceBackend
 from rtseg.errors import ConfigError, RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.device_batch import Lane, join
 from rtseg.pipeline.policy import DROP_CAUSE, Policy
 from rtseg.pipeline.slots import Finished, Slot, SlotScheduler, Streams
 from rtseg.pipeline.slots_ring import HostRing
@@ -64,8 +65,8 @@ def choose_device(segmenter: Segmenter, effects: Sequence[Effect]) -> DeviceChoi
 
 def engine_choice(segmenter: Segmenter, effects: Sequence[Effect], engine: DeviceEngine) -> DeviceChoice:
     """Return whether an engine's frames can stay on its device, with the reason."""
-    if engine.form != "planes" or engine.batch != 1:
-        return DeviceChoice(False, f"host: the engine takes {engine.batch} x {engine.form}; slots take one as planes")
+    if engine.form != "planes":
+        return DeviceChoice(False, f"host: the engine takes {engine.form}; slots take planes")
     try:
         from rtseg.cuda.support import check_effects
     except ImportError as error:
@@ -74,6 +75,8 @@ def engine_choice(segmenter: Segmenter, effects: Sequence[Effect], engine: Devic
         check_effects(effects, segmenter.classes, segmenter.palette, is_matte=engine.network.is_matte)
     except ConfigError as error:
         return DeviceChoice(False, f"host: {error}")
+    if engine.batch > 1:
+        return DeviceChoice(True, f"device: up to {engine.batch} sources batched into one engine, two graphs a slot")
     return DeviceChoice(True, "device: resizing, engine and effects in one graph a slot")
 
 
@@ -115,6 +118,7 @@ class DeviceStage:
         self._scheduler: SlotScheduler[Frame] | None = None
         self._segmenter, self._effects = run.what()
         self._format: Any = None
+        self._lane: Lane | None = None
 
     def run(self, place: Place) -> None:
         """Work until there are no more frames.
@@ -135,6 +139,7 @@ class DeviceStage:
             raise
         finally:
             self._close_path()
+            self._leave_lane()
 
     @property
     def _under_way(self) -> int:
@@ -162,9 +167,30 @@ class DeviceStage:
         self._segmenter, self._effects = self._run.what()
         stays = self._run.stays_on_device()
         with place.at("open device slots", frame.frame_index):
-            self._path = path = open_path(self._segmenter, self._effects, frame, stays_on_device=stays)
+            self._path = path = open_path(
+                self._segmenter, self._effects, frame, stays_on_device=stays, engine=self._shared_engine()
+            )
         self._scheduler = scheduler_for(path, self._run.hud)
         self._format = format_of(frame.picture)
+
+    def _shared_engine(self) -> DeviceEngine | None:
+        """Return this source's lane of an engine for several pictures; None: the segmenter's engine takes one."""
+        backend = self._segmenter.backend
+        engine = backend.device_engine if isinstance(backend, DeviceBackend) else None
+        if self._lane is not None and self._lane.shared_engine is not engine:
+            self._leave_lane()
+        if engine is None or engine.batch == 1:
+            return None
+        self._lane = self._lane or join(engine)
+        return self._lane.engine
+
+    def _leave_lane(self) -> None:
+        """Let the others' batches leave without this source, and keep in the stats how large they were."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            sizes = {str(size): count for size, count in lane.sizes.items()}
+            self._stats.facts["batches"] = {"most": lane.shared_engine.batch, "sizes": sizes}
+            lane.leave()
 
     def _submit(self, frame: Frame, place: Place) -> None:
         if self._scheduler is None:

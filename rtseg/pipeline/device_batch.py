@@ -6,6 +6,10 @@ Where more pictures wait than a batch holds, each source gives one before any gi
 
 `BatchWindow` decides, with a clock that is given; `Batcher` has the thread. Every source gets its results in the order
 of its pictures. A batch that fails is tried again picture by picture, so that one picture fails one source only.
+
+`join` is the way in: the stages of several pipelines that have the same engine, one for several pictures, get a `Lane`
+of it each, and with that an engine for one picture at a time. What is batched is the queueing: a lane's thread waits
+until its picture has left with a batch, never for the device.
 """
 
 from __future__ import annotations
@@ -14,9 +18,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from rtseg.errors import ConfigError, InferenceError, RtsegError
+
+if TYPE_CHECKING:  # torch is loaded when a lane is opened, not before
+    from rtseg.backends.device import DeviceEngine
+    from rtseg.cuda.batched import BatchedContext, BatchedEngine
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -225,3 +234,77 @@ def _as_inference_error(error: Exception) -> RtsegError:
     wrapped = InferenceError(f"batch: got {type(error).__name__}: {error}; expected a result. Run with --debug.")
     wrapped.__cause__ = error
     return wrapped
+
+
+@dataclass(slots=True)
+class _Shared:
+    """An engine that several lanes use at the moment."""
+
+    engine: DeviceEngine
+    batcher: Batcher[BatchedContext, BatchedContext]
+    lanes: int = 0
+
+
+_SHARED: Final[dict[int, _Shared]] = {}
+_SHARED_LOCK: Final = threading.Lock()
+
+
+class Lane:
+    """One source's way through a shared engine. Threading: one thread, that of the source."""
+
+    def __init__(self, shared: _Shared) -> None:
+        from rtseg.cuda.batched import BatchedEngine, runtime_for
+
+        self._shared = shared
+        self._place: BatchedSource[BatchedContext, BatchedContext] | None = shared.batcher.join()
+        runtime = runtime_for(shared.engine.device)
+        self.engine: BatchedEngine = BatchedEngine(shared.engine, runtime, self._submit)
+        """The engine as this source sees it: for one picture at a time."""
+
+    @property
+    def shared_engine(self) -> DeviceEngine:
+        """The engine itself, which all lanes share."""
+        return self._shared.engine
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many batches of each size all lanes together have had."""
+        return {size: count for size, count in enumerate(self._shared.batcher.batches) if count}
+
+    def leave(self) -> None:
+        """Take no part any more; the last one that leaves ends the batches. Idempotent."""
+        place, self._place = self._place, None
+        if place is None:
+            return
+        place.leave()
+        with _SHARED_LOCK:
+            self._shared.lanes -= 1
+            if self._shared.lanes > 0:
+                return
+            del _SHARED[id(self._shared.engine)]
+        self._shared.batcher.close()
+
+    def _submit(self, picture: BatchedContext) -> None:
+        if self._place is None:
+            raise InferenceError("batch: got a picture of a lane that was left; expected none. Please report this.")
+        self._place.submit(picture).result()
+
+
+def join(engine: DeviceEngine, *, wait_seconds: float = WINDOW_SECONDS) -> Lane:
+    """Return a lane of an engine for several pictures, shared with all others that join it meanwhile.
+
+    Raises:
+        EngineError: too little memory; the message says what was needed and what there is.
+    """
+    with _SHARED_LOCK:
+        shared = _SHARED.get(id(engine))
+        if shared is None:
+            from rtseg.cuda.batched import BatchRunner, runtime_for
+
+            runner = BatchRunner(engine, runtime_for(engine.device))
+            window: BatchWindow[_Entry[BatchedContext, BatchedContext]] = BatchWindow(
+                most=engine.batch, wait_seconds=wait_seconds
+            )
+            shared = _SHARED[id(engine)] = _Shared(engine, Batcher(runner, window))
+        shared.lanes += 1
+    return Lane(shared)

@@ -27,16 +27,22 @@ def runtime_of(kind: str):
 
 
 class TinyEngine(DeviceEngine):
-    """The logits of three classes are the three channels: every pixel's class is its strongest colour."""
+    """The logits of three classes are the three channels: every pixel's class is its strongest colour.
+
+    With `is_matte` the matte is how red a pixel is.
+    """
 
     form = "planes"
 
-    def __init__(self, kind: str, *, refuse_contexts=None, fail_at=None):
-        self.network = NetworkSpec(Path("tiny.onnx"), NETWORK_WH, 3, scale=1.0)
+    def __init__(self, kind: str, *, refuse_contexts=None, fail_at=None, batch=1, is_matte=False):
+        self.is_matte = is_matte
+        matte = {"output_kind": "alpha", "scale": 1 / 255} if is_matte else {"scale": 1.0}
+        self.network = NetworkSpec(Path("tiny.onnx"), NETWORK_WH, 2 if is_matte else 3, **matte)
         width, height = NETWORK_WH
-        self.input_shape_nchw = (1, 3, height, width)
+        self.input_shape_nchw = (batch, 3, height, width)
         self.input_dtype = torch.float32
-        self.outputs = {"mask": DeviceOutput((1, 3, height, width), torch.float32, "logits")}
+        shape = (batch, height, width) if is_matte else (batch, 3, height, width)
+        self.outputs = {"mask": DeviceOutput(shape, torch.float32, "alpha" if is_matte else "logits")}
         self.device = torch.device(kind)
         self.info = BackendInfo("tiny", "1", kind, "fp32", 1)
         self.refuse_contexts = refuse_contexts
@@ -56,13 +62,13 @@ class TinyContext(DeviceContext):
     def __init__(self, engine):
         self._engine = engine
         self.input = torch.zeros(engine.input_shape_nchw, device=engine.device)
-        self.outputs = {"mask": torch.zeros(engine.input_shape_nchw, device=engine.device)}
+        self.outputs = {"mask": torch.zeros(engine.outputs["mask"].shape, device=engine.device)}
 
     def enqueue(self, stream):
         self._engine.runs += 1
         if self._engine.runs in (self._engine.fail_at or ()):
             raise InferenceError("tiny: got a planted failure; expected none")
-        self.outputs["mask"].copy_(self.input)
+        self.outputs["mask"].copy_(self.input[:, 0] if self._engine.is_matte else self.input)
 
 
 class TinyBackend(DeviceBackend):
@@ -89,6 +95,9 @@ class TinySegmenter:
         self.classes, self.palette = CLASSES, PALETTE
         self.backend_reasons = ("tiny, as given.",)
         self.bundle = SimpleNamespace(name="tiny", task="semantic")
+        if self.engine.is_matte:
+            self.classes, self.palette = ("background", "person"), PALETTE[:2]
+            self.bundle.task = "matte"
         self.smooths_masks, self.refines_edges = False, False
 
 

@@ -50,8 +50,7 @@ def segmenter_on(**facts):
     [
         (StubSegmenter(), "host: the backend stub has no engine on a device"),
         (segmenter_on(device=SimpleNamespace(type="cpu")), "host: stub runs on the cpu here"),
-        (segmenter_on(form="bytes"), "host: the engine takes 1 x bytes"),
-        (segmenter_on(batch=4), "host: the engine takes 4 x planes"),
+        (segmenter_on(form="bytes"), "host: the engine takes bytes"),
     ],
 )
 def test_each_reason_for_the_host_is_said(segmenter, why):
