@@ -131,7 +131,7 @@ def test_two_processes_build_it_once(bundle, cache):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_stopped_build_leaves_nothing(cache, sent, code):
     """The network is large enough for its compiler to be at work when the signal comes."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.folder.parents[1])}
