@@ -123,7 +123,7 @@ class Receiver(threading.Thread):
                     self.got.sample_times.append(frame.time)
                     self.got.samples.append(frame.to_ndarray().reshape(-1)[: frame.samples])
         context = video.codec_context
-        self.got.facts = {"size_wh": (context.width, context.height), "codec": context.name}
+        self.got.facts |= {"size_wh": (context.width, context.height), "codec": context.name}
 
     def _take_picture(self, frame: av.VideoFrame) -> None:
         self.got.arrived.append(time.monotonic())
