@@ -128,7 +128,7 @@ class Receiver(threading.Thread):
     def _take_picture(self, frame: av.VideoFrame) -> None:
         self.got.arrived.append(time.monotonic())
         self.got.times.append(frame.time or 0.0)  # FFmpeg's RTP reader gives the very first no time
-        self.got.luma.append(float(np.frombuffer(frame.planes[0], np.uint8).mean()))
+        self.got.luma.append(float(frame.to_ndarray(format="gray").mean()))
         if self.keep_pictures:
             self.got.facts["colorspace"] = int(frame.colorspace)
             self.got.facts["color_range"] = int(frame.color_range)
