@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from time import monotonic
 from typing import Final
@@ -35,7 +36,7 @@ from rtseg.sinks.rtmp_chunks import (
     chunks,
 )
 from rtseg.sinks.stream import Carried, Carrier
-from rtseg.sinks.wire import ANSWER_SECONDS, Wire
+from rtseg.sinks.wire import ANSWER_SECONDS, PeerClosed, Wire
 
 HANDSHAKE_BYTES: Final = 1536
 CONTROL, COMMANDS, SOUNDS, PICTURES = 2, 3, 4, 6
@@ -83,15 +84,12 @@ class RtmpCarrier(Carrier):
         self._shake_hands()
         self._send(Message(SET_CHUNK_SIZE, struct.pack(">I", OUR_CHUNK_BYTES)), CONTROL)
         self._chunk_bytes = OUR_CHUNK_BYTES
-        self._ask("connect", 1, self._connection())
-        self._command("releaseStream", 2, None, self._key)
-        self._command("FCPublish", 3, None, self._key)
-        created = self._ask("createStream", 4, None)
-        self._stream_id = int(created) if isinstance(created, int | float) else 1
-        self._command("publish", 5, None, self._key, "live", stream_id=self._stream_id)
-        self._await_start()
-        self._published = True
-        self._send_headers(carried)
+        with self._closing_means("an application", "Check the path"):
+            self._ask("connect", 1, self._connection())
+        with self._closing_means("a stream key", "Check the key, and whether it may be published to"):
+            self._publish()
+            self._published = True
+            self._send_headers(carried)
 
     def picture(self, picture: EncodedPicture) -> None:
         """Send one picture."""
@@ -133,6 +131,25 @@ class RtmpCarrier(Carrier):
         self._wire.send(answer[1 : 1 + HANDSHAKE_BYTES])
         self._note(bytes(answer[1 + 2 * HANDSHAKE_BYTES :]))
 
+    def _publish(self) -> None:
+        self._command("releaseStream", 2, None, self._key)
+        self._command("FCPublish", 3, None, self._key)
+        created = self._ask("createStream", 4, None)
+        self._stream_id = int(created) if isinstance(created, int | float) else 1
+        self._command("publish", 5, None, self._key, "live", stream_id=self._stream_id)
+        self._await_start()
+
+    @contextmanager
+    def _closing_means(self, what: str, remedy: str) -> Iterator[None]:
+        """Say what a server that hangs up, as many do in place of an answer, probably did not like."""
+        try:
+            yield
+        except PeerClosed as error:
+            raise SinkError(
+                f"output {self._address}: got a closed connection in place of an answer; expected {what} that the "
+                f"server accepts. {remedy}."
+            ) from error
+
     def _connection(self) -> dict[str, amf.Value]:
         base = self._address.base.partition("?")[0]
         address = base[: len(base) - len(self._address.path)]
@@ -151,7 +168,7 @@ class RtmpCarrier(Carrier):
                 return answer[-1]
             if answer[0] in ("_error", "close") or _level(answer) == "error":
                 raise self._refused(answer)
-        raise self._wire.lost("it closed the connection")
+        return None
 
     def _await_start(self) -> None:
         for answer in self._answers():

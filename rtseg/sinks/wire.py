@@ -29,6 +29,10 @@ BYTES_AT_ONCE: Final = 65_536
 Answer = TypeVar("Answer")
 
 
+class PeerClosed(SinkError):
+    """The peer has closed the connection by itself."""
+
+
 class Wire:
     """A connection to the host of an address.
 
@@ -84,7 +88,7 @@ class Wire:
         """
         content = self._when_ready(partial(self._open_socket.recv, BYTES_AT_ONCE), seconds)
         if not content:
-            raise self.lost("it closed the connection")
+            raise PeerClosed(str(self.lost("it closed the connection")))
         return content
 
     def pending(self) -> bytes:
@@ -100,7 +104,7 @@ class Wire:
         except OSError as error:
             raise self.lost(_words(error)) from error
         if not content:
-            raise self.lost("it closed the connection")
+            raise PeerClosed(str(self.lost("it closed the connection")))
         return content
 
     def cut(self) -> None:
