@@ -11,10 +11,13 @@ from typing import Any, TypeAlias
 from rtseg.builder.engine_on_demand import EnginesOnDemand
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
+from rtseg.pipeline.mosaic import Mosaic
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.pipeline.report import Progress
 from rtseg.pipeline.sink_thread import isolate
-from rtseg.redaction import redact
+from rtseg.pipeline.together import run_mosaic, run_together
+from rtseg.pipeline.watching import LiveOptions
+from rtseg.redaction import redact, safe_name
 from rtseg.render.effects import Effect, has_alpha, parse_effects
 from rtseg.segmenter import Segmenter, hint_for, load
 from rtseg.sinks import is_url, open_sink
@@ -23,6 +26,7 @@ from rtseg.sinks.targets import check_sources_stay, check_targets
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.sources.naming import is_live_name
+from rtseg.sources.stream_address import is_stream_address
 from rtseg.stats import Stats, merged
 from rtseg.types import Frame, Segmentation
 
@@ -53,6 +57,14 @@ class RunOptions:
     """Quality of video files, 0 to 100; None: the sink's default."""
     overwrite: bool = False
     """Replace outputs that exist."""
+    together: bool | None = None
+    """Run several sources at once; None: where one of them is live."""
+    mosaic: bool = False
+    """Show several sources, at once, in one picture."""
+    reconnect_max_seconds: float = 30.0
+    """The longest wait between two tries to find a lost live source again; 0: do not try."""
+    staleness_ms: float = 100.0
+    """How long a frame of a live source may wait for the engine before it counts as stale."""
     source_options: dict[str, Any] = field(default_factory=dict)
     """More options for `open_source` (size_wh, fps, seed …)."""
 
@@ -69,10 +81,10 @@ def run(
     on_progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Stats:
-    """Segment and composite one or several sources, one after the other, through one engine.
+    """Segment and composite one or several sources through one engine: at once where one is live, else one by one.
 
     Args:
-        sources: paths, folders of pictures, camera numbers, "synthetic:street" …, or opened `Source` objects.
+        sources: paths, folders of pictures, camera numbers, "rtsp://…", "synthetic:street" …, or `Source` objects.
         model: bundle name, bundle folder, .onnx file, or a loaded segmenter (which stays open).
         effect: one or several effects, such as "driving" or "blur:strength=0.6"; None: the bundle's default.
         out: one or several sinks, such as "seen.mp4", "masks:DIR", "null"; several sources need a folder or a name
@@ -89,6 +101,7 @@ def run(
 
     Raises:
         RtsegError: the first failure, with stage and frame index.
+        SourcesFailed: of sources that ran at once, some failed; the others ran to their end, and their stats are here.
     """
     chosen = _run_options(effect, options)
     specs = list(sources)
@@ -103,7 +116,12 @@ def run(
                 load_for(model, specs, chosen, backend=backend, precision=precision, smoothing=smoothing, edges=edges)
             )
         )
-        pipelines = pipelines_for(specs, segmenter, outs, chosen, on_progress=on_progress)
+        mosaic = mosaic_for(specs, outs, chosen)
+        pipelines = pipelines_for(specs, segmenter, outs, chosen, mosaic=mosaic, on_progress=on_progress)
+        if mosaic is not None:
+            return merged(run_mosaic(pipelines, mosaic))
+        if runs_together(specs, outs, chosen):
+            return merged(run_together(pipelines))
         return merged([pipeline.run() for pipeline in pipelines])
 
 
@@ -135,8 +153,51 @@ def stream(
                 )
             )
         )
-        pipeline = Pipeline(describe(source, chosen), segmenter, policy=chosen.policy, max_frames=chosen.max_frames)
+        pipeline = Pipeline(
+            describe(source, chosen),
+            segmenter,
+            policy=chosen.policy,
+            max_frames=chosen.max_frames,
+            live=live_options(chosen),
+        )
         yield from pipeline.results()
+
+
+def runs_together(sources: Sequence[SourceSpec], outs: Sequence[SinkSpec], options: RunOptions) -> bool:
+    """Return whether these sources run at once: asked for, or one of them is live.
+
+    Raises:
+        ConfigError: that would open several windows, which one program cannot serve.
+    """
+    if len(sources) < 2 or options.together is False:
+        return False
+    at_once = options.together or any(is_live_name(source) for source in sources)
+    if at_once and not options.mosaic and "window" in map(str, outs):
+        raise ConfigError(
+            f"window: got {len(sources)} sources at once; expected one. Show them in one picture: --mosaic."
+        )
+    return bool(at_once)
+
+
+def mosaic_for(sources: Sequence[SourceSpec], outs: Sequence[SinkSpec], options: RunOptions) -> Mosaic | None:
+    """Return the mosaic that was asked for, with its sinks; None: each source has outputs of its own.
+
+    Raises:
+        ConfigError: an output that cannot show a mosaic.
+    """
+    if not options.mosaic:
+        return None
+    sinks = [
+        open_sink(
+            _out_for(spec, "mosaic", several=False, alpha=False),
+            overwrite=options.overwrite,
+            codec=options.codec,
+            quality=options.quality,
+        )
+        for spec in outs
+    ]
+    check_targets(sinks)
+    return Mosaic([source_name(source) for source in sources], isolate(sinks))
 
 
 def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any) -> Segmenter:
@@ -152,10 +213,11 @@ def pipelines_for(
     options: RunOptions,
     *,
     described: Sequence[Source] | None = None,
+    mosaic: Mosaic | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_command: Callable[[Pipeline, str], None] | None = None,
 ) -> list[Pipeline]:
-    """Return a pipeline for every source, ready to run one after the other.
+    """Return a pipeline for every source, ready to run.
 
     Args:
         sources: what they are called.
@@ -163,6 +225,7 @@ def pipelines_for(
         outs: where to.
         options: everything else.
         described: what `describe` made of the sources already; None: that is done here.
+        mosaic: takes the place of the outputs.
         on_progress: called at most ten times a second.
         on_command: called with the commands that a sink's keys give.
 
@@ -172,9 +235,13 @@ def pipelines_for(
     """
     effects = effects_for(segmenter.bundle, options.effects, options.classes)
     described = [describe(source, options) for source in sources] if described is None else described
-    sinks = [
-        _sinks_for(source, outs, options, several=len(sources) > 1, alpha=has_alpha(effects)) for source in sources
-    ]
+    sinks: list[list[Sink]] = (
+        [[tile] for tile in mosaic.tiles]
+        if mosaic is not None
+        else [
+            _sinks_for(source, outs, options, several=len(sources) > 1, alpha=has_alpha(effects)) for source in sources
+        ]
+    )
     every_sink = [sink for of_one in sinks for sink in of_one]
     check_targets(every_sink)
     check_sources_stay([path for source in described for path in source.files()], every_sink)
@@ -188,9 +255,18 @@ def pipelines_for(
             max_frames=options.max_frames,
             on_progress=on_progress,
             on_command=on_command,
+            live=live_options(options),
+            label=source_name(name),
         )
-        for source, of_one in zip(described, sinks, strict=True)
+        for name, source, of_one in zip(sources, described, sinks, strict=True)
     ]
+
+
+def live_options(options: RunOptions) -> LiveOptions:
+    """Return how live sources are treated. Raises ConfigError for what cannot be right."""
+    return LiveOptions(
+        reconnect_max_seconds=options.reconnect_max_seconds, staleness_seconds=options.staleness_ms / 1000
+    )
 
 
 def _sinks_for(
@@ -229,6 +305,8 @@ def source_name(source: SourceSpec) -> str:
     if isinstance(source, Source):
         return "source"
     text = str(source)
+    if isinstance(source, str) and is_stream_address(text):
+        return safe_name(text)
     stem = Path(text).stem if Path(text).exists() else text.partition("?")[0]
     return "".join(c if c.isalnum() or c in "-_. " else "-" for c in stem).strip("-. ") or "source"
 

@@ -9,6 +9,7 @@
     |-- InferenceError               an engine that failed on a frame
     |-- SinkError                    a sink that cannot be opened or written
     |-- TrainingError                a training run that cannot go on
+    |-- SourcesFailed                some of several sources that ran at once failed; the others ran to their end
     `-- StageError                   any other exception inside a pipeline stage (the cause is chained)
 
 Every message reads: what failed: got X; expected Y. Remedy.
@@ -65,6 +66,22 @@ class SinkError(RtsegError):
 
 class TrainingError(RtsegError):
     """A training run that cannot go on: its loss is no number, or its checkpoint cannot be used."""
+
+
+class SourcesFailed(RtsegError):
+    """Some of several sources that ran at once failed; the others ran to their end.
+
+    Args:
+        errors: name of the source and its error, one each.
+        stats: `rtseg.stats.Stats` of all sources together.
+        count: how many sources there were.
+    """
+
+    def __init__(self, errors: tuple[tuple[str, RtsegError], ...], *, stats: object, count: int) -> None:
+        said = "; ".join(f"{name or 'source'}: {error}" for name, error in errors)
+        super().__init__(f"{len(errors)} of {count} sources failed: {said}")
+        self.errors = errors
+        self.stats = stats
 
 
 class StageError(RtsegError):

@@ -73,6 +73,7 @@ def _findings() -> Iterator[Finding]:
     yield _display()
     yield from _live_outputs()
     yield _cameras()
+    yield from _streams()
 
 
 def _packages() -> Iterator[Finding]:
@@ -147,6 +148,17 @@ def _live_outputs() -> Iterator[Finding]:
 
     for way in live_outputs():
         yield Finding("sink", way.name, "ok" if way.works else "off", way.detail, way.remedy)
+
+
+def _streams() -> Iterator[Finding]:
+    from rtseg.sources.stream_errors import PROTOCOL_REMEDY
+    from rtseg.sources.stream_facts import missing_protocols
+
+    missing = missing_protocols()
+    present = [name for name in ("rtsp", "rtmp", "http", "https", "udp", "srt") if name not in missing]
+    yield Finding("source", "streams", "ok" if present else "off", ", ".join(present))
+    for name in missing:
+        yield Finding("source", name, "off", f"this FFmpeg was built without {name}", PROTOCOL_REMEDY)
 
 
 def _cameras() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -53,6 +54,7 @@ class BarProgress:
             console=Console(stderr=True),
         )
         self._tasks: dict[str, object] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -64,7 +66,11 @@ class BarProgress:
         self._bars.stop()
 
     def update(self, progress: Progress) -> None:
-        """Move the bar of the progress' source."""
+        """Move the bar of the progress' source. Threading: any thread; several sources may run at once."""
+        with self._lock:
+            self._move(progress)
+
+    def _move(self, progress: Progress) -> None:
         from rich.progress import TaskID
 
         task = self._tasks.get(progress.source_id)
@@ -81,6 +87,8 @@ def rate_text(progress: Progress) -> str:
     """Return fps, frame age and drops in one short text."""
     fps = "–" if progress.fps is None else f"{progress.fps:.1f}"
     age = "–" if progress.frame_age_ms is None else f"{progress.frame_age_ms:.0f}"
+    if progress.state not in ("live", "ended"):
+        return f"{progress.state}  drops {progress.dropped}"
     return f"{fps} fps  age {age} ms  drops {progress.dropped}{'  ' * bool(progress.hardware)}{progress.hardware}"
 
 

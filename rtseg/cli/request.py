@@ -13,6 +13,7 @@ from rtseg.builder.engine_on_demand import EnginesOnDemand
 from rtseg.cli.model_options import read_model_options
 from rtseg.errors import ConfigError, RtsegError
 from rtseg.pipeline.ahead import Ahead
+from rtseg.redaction import redact
 from rtseg.segmenter import Segmenter, hint_for, load
 from rtseg.sources.naming import is_live_name
 
@@ -28,6 +29,10 @@ class RunRequest:
     backend: str
     precision: str
     policy: str | None
+    together: bool | None = None
+    mosaic: bool = False
+    reconnect_max_seconds: float = 30.0
+    staleness_ms: float = 100.0
     stats_path: Path | None
     max_frames: int | None
     start: str | None
@@ -83,6 +88,7 @@ def key_values(words: Sequence[str], *, what: str) -> dict[str, str]:
     for word in words:
         key, mark, value = word.partition("=")
         if not mark or not key:
-            raise ConfigError(f"{what}: got {word!r}; expected KEY=VALUE.")
-        pairs[key.strip().replace("-", "_")] = value.strip()
+            raise ConfigError(f"{what}: got {redact(word)!r}; expected KEY=VALUE.")
+        key = key.strip()
+        pairs[key if key.startswith("ffmpeg.") else key.replace("-", "_")] = value.strip()
     return pairs

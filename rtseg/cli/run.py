@@ -15,7 +15,10 @@ OUT_HELP = (
     "Where to: a video file, a folder, masks:DIR, frames:DIR, window, null; may be given several times; {name} stands "
     "for the source. Default: a window if there is a display, else NAME.rtseg.mp4 here."
 )
-SOURCE_HELP = "Video files, folders or globs of pictures, a camera (0, /dev/video0), synthetic:street, synthetic:desk."
+SOURCE_HELP = (
+    "Video files, folders or globs of pictures, a camera (0, /dev/video0), rtsp://, rtmp://, http(s)://, udp://, "
+    "screen: or screen:WxH+X+Y, synthetic:street, synthetic:desk."
+)
 
 
 def command(
@@ -26,6 +29,18 @@ def command(
     backend: Annotated[str, typer.Option(help="auto, tensorrt, torch, openvino or fake.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16 or int8.")] = "auto",
     policy: Annotated[str | None, typer.Option(help="every (default for files) or freshest (live sources).")] = None,
+    together: Annotated[
+        bool | None,
+        typer.Option("--together/--one-by-one", help="Several sources at once; default: where one is live."),
+    ] = None,
+    mosaic: Annotated[bool, typer.Option("--mosaic", help="Show several sources, at once, in one picture.")] = False,
+    reconnect_max: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Longest wait between tries to find a lost live source; 0: do not try."),
+    ] = 30.0,
+    staleness: Annotated[
+        float, typer.Option(metavar="MS", help="How long a live frame may wait for the engine before it is stale.")
+    ] = 100.0,
     stats: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was measured.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop each source after that many frames.")] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="Begin there: seconds or H:MM:SS.")] = None,
@@ -42,7 +57,13 @@ def command(
     ] = None,
     source_option: Annotated[
         list[str] | None,
-        typer.Option("-s", "--source-option", metavar="KEY=VALUE", help="Source option: size, fps, seed, format …"),
+        typer.Option(
+            "-s",
+            "--source-option",
+            metavar="KEY=VALUE",
+            help="Source option: size, fps, format, transport, open_timeout, tls_verify, ffmpeg.NAME …; a wrong one "
+            "is answered with those there are.",
+        ),
     ] = None,
     model_option: Annotated[
         list[str] | None,
@@ -56,7 +77,7 @@ def command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing unless it fails.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
-    """Segment and composite sources, one after the other, through one engine."""
+    """Segment and composite sources through one engine: live ones at once, others one after the other."""
     from rtseg.cli.request import RunRequest, begin_loading
 
     del debug  # read by main(), which decides how an error is shown
@@ -68,6 +89,10 @@ def command(
         backend=backend,
         precision=precision,
         policy=policy,
+        together=together,
+        mosaic=mosaic,
+        reconnect_max_seconds=reconnect_max,
+        staleness_ms=staleness,
         stats_path=stats,
         max_frames=max_frames,
         start=start,

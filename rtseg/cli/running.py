@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rtseg.api import RunOptions, class_names, describe, effects_for, pipelines_for
+from rtseg.api import (
+    RunOptions,
+    class_names,
+    describe,
+    effects_for,
+    mosaic_for,
+    pipelines_for,
+    runs_together,
+)
 from rtseg.cli.controls import KeyControls
 from rtseg.cli.progress import make_progress, summary
 from rtseg.cli.request import RunRequest
 from rtseg.cli.request import key_values as key_values
-from rtseg.errors import ConfigError, SinkError
+from rtseg.errors import ConfigError, RtsegError, SinkError, SourcesFailed
 from rtseg.pipeline.ahead import Ahead
+from rtseg.pipeline.mosaic import Mosaic
 from rtseg.pipeline.pipeline import Pipeline
+from rtseg.pipeline.together import run_mosaic, run_together
 from rtseg.render.effects import has_alpha
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.display import display_available
@@ -38,22 +48,48 @@ def execute(request: RunRequest, loading: Ahead[Segmenter]) -> int:
         controls = stack.enter_context(KeyControls(segmenter, options))
         display = stack.enter_context(make_progress(quiet=request.quiet))
         stack.callback(_write_stats, request.stats_path, runs)
+        outs = request.outs if request.outs is not None else default_outs(segmenter, options)
+        at_once = runs_together(request.sources, outs, options)
+        mosaic = mosaic_for(request.sources, outs, options)
         pipelines = pipelines_for(
             request.sources,
             segmenter,
-            request.outs if request.outs is not None else default_outs(segmenter, options),
+            outs,
             options,
             described=described,
+            mosaic=mosaic,
             on_progress=display.update,
             on_command=controls.obey,
         )
+        failed = _run_all(pipelines, runs, mosaic=mosaic, at_once=at_once)
+    for run in runs:
+        _say(run, quiet=request.quiet)
+    for name, error in failed:
+        sys.stderr.write(f"rtseg: {name or 'source'}: {error}\n")
+    if any(run.facts.get("interrupted") for run in runs):
+        return 130
+    return 1 if failed else 0
+
+
+def _run_all(
+    pipelines: Sequence[Pipeline], runs: list[Stats], *, mosaic: Mosaic | None, at_once: bool
+) -> Sequence[tuple[str, RtsegError]]:
+    """Run every source, at once or one after the other; return the failures of those that ran at once."""
+    if mosaic is None and not at_once:
         for pipeline in pipelines:
             if not _run_one(pipeline, runs):
                 break
-    for run in runs:
-        _say(run, quiet=request.quiet)
-    interrupted = any(run.facts.get("interrupted") for run in runs)
-    return 130 if interrupted else 0
+        return ()
+    runs.extend(pipeline.stats for pipeline in pipelines)
+    if mosaic is not None:
+        runs.append(mosaic.stats)
+    try:
+        run_together(pipelines) if mosaic is None else run_mosaic(pipelines, mosaic)
+    except KeyboardInterrupt:
+        return ()
+    except SourcesFailed as failed:
+        return failed.errors
+    return ()
 
 
 def _run_one(pipeline: Pipeline, runs: list[Stats]) -> bool:
@@ -73,6 +109,10 @@ def run_options(request: RunRequest) -> RunOptions:
         effects=request.effects,
         classes=None if request.classes is None else class_names(request.classes),
         policy=request.policy,
+        together=request.together,
+        mosaic=request.mosaic,
+        reconnect_max_seconds=request.reconnect_max_seconds,
+        staleness_ms=request.staleness_ms,
         start_seconds=0.0 if request.start is None else parse_seconds(request.start, what="--start"),
         duration_seconds=None if request.duration is None else parse_seconds(request.duration, what="--duration"),
         max_frames=request.max_frames,

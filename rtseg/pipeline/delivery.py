@@ -45,7 +45,7 @@ class Delivery:
             with place.at(f"open {sink.name}", None):
                 sink.open(stream)
 
-    def write(self, frame: Frame, result: Segmentation, place: Place) -> None:
+    def write(self, frame: Frame, result: Segmentation | None, place: Place) -> None:
         """Write a composited frame to every sink and carry out the commands that they have."""
         for sink, stage in zip(self.sinks, self._stages, strict=True):
             with place.at(stage, frame.frame_index):

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.segmenting import Segmented
+from rtseg.pipeline.watching import SourceWatch
 from rtseg.render.held import mark_held
 from rtseg.types import Frame, Segmentation
 
 HOLD_SECONDS: Final = 0.25
 """How often the last frame is shown again."""
+
+
+def arrivals(segmented: Channel[Segmented], watch: SourceWatch) -> Iterator[Segmented | None]:
+    """Yield what comes out of the segment stage; None now and then while a live source is silent."""
+    while True:
+        try:
+            item = segmented.get(timeout_seconds=HOLD_SECONDS)
+        except ChannelClosed:
+            return
+        if item is not None or watch.is_held:
+            yield item
 
 
 class HeldFrames:

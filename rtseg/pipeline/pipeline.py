@@ -15,17 +15,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rtseg.errors import ConfigError
-from rtseg.pipeline.channel import Channel, ChannelClosed
+from rtseg.pipeline.channel import Channel
 from rtseg.pipeline.delivery import Delivery
-from rtseg.pipeline.device import Composited, DeviceChoice, DeviceRun, DeviceStage, choose_device
+from rtseg.pipeline.device import DeviceChoice, DeviceRun, DeviceStage, choose_device
 from rtseg.pipeline.device_ends import on_device, path_facts, takes_surfaces
 from rtseg.pipeline.drawing import Drawing
-from rtseg.pipeline.holding import HOLD_SECONDS, HeldFrames
+from rtseg.pipeline.holding import HeldFrames, arrivals
 from rtseg.pipeline.live import LiveCapture, open_live
 from rtseg.pipeline.memory import release_freed_memory
 from rtseg.pipeline.opencv_threads import give_back_threads, take_one_thread
-from rtseg.pipeline.policy import CHANNEL_CAPACITY, DECODE_CAUSE, check_policy, choose_policy, drop_cause
-from rtseg.pipeline.report import Progress, Reporter, run_facts, stream_format
+from rtseg.pipeline.policy import CHANNEL_CAPACITY, check_policy, choose_policy, drop_cause
+from rtseg.pipeline.report import Progress, Reporter, run_facts, settle, stream_format
 from rtseg.pipeline.segmenting import Segmented, SegmentStage
 from rtseg.pipeline.stage import JOIN_SECONDS, Failure, Place, Stopwatch, Worker
 from rtseg.pipeline.watching import LiveOptions, SourceWatch
@@ -34,7 +34,7 @@ from rtseg.render.hud import HudState
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import Sink
 from rtseg.sources.base import Source, SourceInfo, SourceState
-from rtseg.stats import Stats, machine_facts
+from rtseg.stats import Stats
 from rtseg.types import Frame, Segmentation
 
 
@@ -51,6 +51,7 @@ class Pipeline:
         on_progress: called in the caller's thread, at most ten times a second.
         on_command: called in the caller's thread with each command that a sink's keys gave ("effect", "model" …).
         live: how a live source is treated: reconnection, staleness.
+        label: how the source is called until it is open and says so itself.
 
     Threading: `stop()`, `source_state`, `source_detail`, `dropped` and `queue_depths()` may be used from any thread;
         everything else belongs to the caller's.
@@ -68,9 +69,10 @@ class Pipeline:
         on_progress: Callable[[Progress], None] | None = None,
         on_command: Callable[[Pipeline, str], None] | None = None,
         live: LiveOptions | None = None,
+        label: str = "",
     ) -> None:
         check_policy(policy)
-        self.stats = Stats()
+        self.stats = Stats(source_id=label)
         self._live = live or LiveOptions()
         self._watch = SourceWatch(source)
         self._capturing: LiveCapture | None = None
@@ -107,7 +109,7 @@ class Pipeline:
         try:
             self._choose_device(place)
             opened = self._open(place)
-            for item in self._arrivals() if opened and not self._stopped else ():
+            for item in arrivals(self._segmented, self._watch) if opened and not self._stopped else ():
                 self._deliver(item, place) if item is not None else self._hold(place)
                 if self._stopped or self._delivery.wants_stop:
                     self.stop()
@@ -227,6 +229,7 @@ class Pipeline:
         with place.at("open source", None):
             if not open_live(self._source, options=self._live, watch=self._watch, stopping=self._stopping):
                 return False
+        self._watch.now("live")
         info = self._source.info
         self.policy, self.policy_reason = choose_policy(self._asked_policy, info)
         self.stats.source_id = info.source_id
@@ -320,12 +323,9 @@ class Pipeline:
         stage.run(place)
 
     def _device_run(self) -> DeviceRun:
-        def deliver(done: Composited) -> None:
-            self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown))
-
         return DeviceRun(
             decoded=self._decoded,
-            deliver=deliver,
+            deliver=lambda done: self._segmented.put(Segmented(done.frame, done.result, self._segmenter, done.shown)),
             what=lambda: (self._segmenter, self.effects),
             hud=self._hud,
             stays_on_device=lambda: takes_surfaces(self._delivery.sinks),
@@ -342,19 +342,6 @@ class Pipeline:
         self._segmented.abandon()
 
     # ---- 3 deliver --------------------------------------------------------------------------------------------
-
-    def _arrivals(self) -> Iterator[Segmented | None]:
-        """Yield what comes out of the segment stage; None now and then while a live source is silent."""
-        if not self._source.info.live:
-            yield from self._segmented
-            return
-        while True:
-            try:
-                item = self._segmented.get(timeout_seconds=HOLD_SECONDS)
-            except ChannelClosed:
-                return
-            if item is not None or self._watch.is_held:
-                yield item
 
     def _hold(self, place: Place) -> None:
         """Show the last frame again, with a mark, so that outputs go on while the source is silent."""
@@ -414,15 +401,9 @@ class Pipeline:
 
     def _finish_stats(self) -> None:
         stats = self.stats
+        self._watch.now("ended")
         stats.wall_seconds = (time.monotonic_ns() - self._started_ns) / 1e9
-        if stats.facts:
-            stats.facts["machine"] = machine_facts()  # asked for last: looking up versions would delay the first frame
-        if self._source.counters.dropped_decode:
-            stats.frames.dropped[DECODE_CAUSE] = self._source.counters.dropped_decode
-        lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped_decoded
-        if lost > 0:
-            stats.frames.dropped["failed" if self._failure else "stopped"] += lost
-        stats.notes += [note for note in self._source.counters.notes if note not in stats.notes]
+        settle(stats, self._source.counters, failed=bool(self._failure))
         self._delivery.note()
         give_back_threads()
         release_freed_memory()

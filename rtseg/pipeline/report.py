@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rtseg.audio_feed import AudioFeed
+from rtseg.pipeline.policy import DECODE_CAUSE
 from rtseg.render.effects import Effect, has_alpha
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import StreamFormat
-from rtseg.sources.base import SourceInfo
-from rtseg.stats import RateMeter, Stats
+from rtseg.sources.base import SourceCounters, SourceInfo
+from rtseg.stats import RateMeter, Stats, machine_facts
 from rtseg.types import Frame
 
 PROGRESS_SECONDS: Final = 0.1
@@ -105,6 +106,28 @@ def run_facts(
             **info.details,
         },
     }
+
+
+def settle(stats: Stats, counters: SourceCounters, *, failed: bool) -> None:
+    """Account, at the end of a run, for every frame that was decoded, and for what the source had to mend and skip."""
+    if counters.dropped_decode:
+        stats.frames.dropped[DECODE_CAUSE] = counters.dropped_decode
+    health = {
+        "reconnects": counters.reconnects,
+        "decode_errors": counters.decode_errors,
+        "mended_pts": counters.mended_pts,
+        "repeated": counters.repeated,
+    }
+    if stats.facts:
+        stats.facts["source_health"] = health
+        stats.facts["machine"] = machine_facts()  # asked for last: looking up versions would delay the first frame
+    lost = stats.frames.decoded - stats.frames.written - stats.frames.dropped_decoded
+    if lost > 0:
+        stats.frames.dropped["failed" if failed else "stopped"] += lost
+    stats.notes += [note for note in counters.notes if note not in stats.notes]
+    if counters.reconnects:
+        times = "once" if counters.reconnects == 1 else f"{counters.reconnects} times"
+        stats.notes.append(f"the source was lost and found again {times}")
 
 
 def stream_format(

@@ -19,16 +19,29 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from rtseg.audio_feed import AudioFeed, AudioFormat
-from rtseg.errors import ConfigError, DecodeError, SourceError
+from rtseg.audio_feed import AudioFeed
+from rtseg.errors import DecodeError, SourceError
 from rtseg.sources import stream_errors
 from rtseg.sources.base import CodedPacket, PacketSource, SourceInfo, SourceState
 from rtseg.sources.interrupting import Interrupt
 from rtseg.sources.live_clock import TIME_BASE, LiveClock
 from rtseg.sources.naming import count_of, was_or_were
 from rtseg.sources.pixels import PictureReader
-from rtseg.sources.stream_address import PROBE_BYTES, PROBE_SECONDS, StreamAddress, demuxer_options, parse_address
-from rtseg.sources.stream_facts import describe_stream, is_paced_by_its_times, is_timed_by_arrival, length_seconds
+from rtseg.sources.stream_address import (
+    PROBE_BYTES,
+    PROBE_SECONDS,
+    check_stream_options,
+    demuxer_options,
+    parse_address,
+)
+from rtseg.sources.stream_facts import (
+    changes_between,
+    describe_stream,
+    is_paced_by_its_times,
+    is_timed_by_arrival,
+    length_seconds,
+    sound_format,
+)
 from rtseg.sources.stream_pacing import Pacer
 from rtseg.types import Frame
 
@@ -83,7 +96,9 @@ class StreamSource(PacketSource):
         """
         super().__init__()
         self._address = parse_address(address)
-        _check_options(self._address, transport, open_timeout_seconds, probe_seconds, probe_bytes, duration_seconds)
+        check_stream_options(
+            self._address, transport, open_timeout_seconds, probe_seconds, probe_bytes, duration_seconds
+        )
         self._options = demuxer_options(
             self._address,
             transport=transport,
@@ -110,7 +125,7 @@ class StreamSource(PacketSource):
         self._by_arrival = False
         self._next_index = 0
         self._skips_disposable = False
-        self._connections = 0
+        self._is_over = False
         self._state: SourceState = "connecting"
 
     @property
@@ -177,7 +192,7 @@ class StreamSource(PacketSource):
             yield CodedPacket(first, time.monotonic_ns(), True, 0)
         with self._interrupt.covers_this_thread():
             yield from self._read(container)
-        if info.live and not length_seconds(container):
+        if info.live and not self._is_over and not length_seconds(container):
             raise stream_errors.lost_error(self._address, None)
         yield CodedPacket(None, time.monotonic_ns(), True, 0)
         self._state = "ended"
@@ -191,7 +206,9 @@ class StreamSource(PacketSource):
         self.counters.decoded += len(frames)
         if self._duration_seconds is None:
             return frames
-        return [frame for frame in frames if frame.pts_seconds < self._duration_seconds]
+        kept = [frame for frame in frames if frame.pts_seconds < self._duration_seconds]
+        self._is_over = self._is_over or len(kept) < len(frames)
+        return kept
 
     def skip_disposable(self, skip: bool) -> None:
         """Leave out, or no longer, the pictures that no other one refers to."""
@@ -203,13 +220,6 @@ class StreamSource(PacketSource):
         """Forget what was decoded so far; the next packet must be a key frame."""
         if self._video is not None:
             self._video.codec_context.flush_buffers()
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames, read and decoded in one thread."""
-        for frame in super().frames():
-            yield frame
-            if self._duration_seconds is not None and frame.pts_seconds >= self._duration_seconds:
-                return
 
     def close(self) -> None:
         """Hang up; idempotent. `open()` may follow."""
@@ -294,39 +304,14 @@ class StreamSource(PacketSource):
         )
         self._by_arrival = is_timed_by_arrival(container)
         self._pacer = Pacer() if live and is_paced_by_its_times(container) else None
-        self._connections += 1
         if before is None:
             self._clock = LiveClock(jump_seconds=5.0 if live else math.inf)
-            self._feed = self._new_feed()
+            self._feed = None if self._sound is None else AudioFeed(sound_format(self._sound))
         else:
             self._clock.reconnected()
             self.counters.reconnects += 1
-            self._note_changes(before, self._info)
-
-    def _note_changes(self, before: SourceInfo, now: SourceInfo) -> None:
-        changes = {
-            "size": (f"{before.size_wh[0]}x{before.size_wh[1]}", f"{now.size_wh[0]}x{now.size_wh[1]}"),
-            "codec": (before.details.get("codec"), now.details.get("codec")),
-            "frame rate": (str(before.frame_rate), str(now.frame_rate)),
-        }
-        for what, (old, new) in changes.items():
-            if old != new:
-                self._note(f"The {what} of the stream changed from {old} to {new}; outputs keep what they began with.")
-
-    def _new_feed(self) -> AudioFeed | None:
-        if self._sound is None:
-            return None
-        context = self._sound.codec_context
-        return AudioFeed(
-            AudioFormat(
-                codec=context.codec.name if context.codec.name != "mp3float" else "mp3",
-                sample_rate=context.sample_rate,
-                layout=context.layout.name,
-                channels=context.layout.nb_channels,
-                extradata=bytes(context.extradata or b""),
-                time_base=self._sound.time_base or TIME_BASE,
-            )
-        )
+            for sentence in changes_between(before, self._info):
+                self._note(sentence)
 
     @property
     def _is_http(self) -> bool:
@@ -348,6 +333,8 @@ class StreamSource(PacketSource):
                         self._pass_on_sound(packet)
                     elif packet.size:
                         yield self._coded(packet)
+                    if self._is_over:
+                        break
                 return
             except FFmpegError as error:
                 bad_reads += 1
@@ -415,22 +402,3 @@ class StreamSource(PacketSource):
                 *kept,
                 f"{count_of(broken, 'packet')} {was_or_were(broken)} broken on the way and could not be decoded.",
             ]
-
-
-def _check_options(
-    address: StreamAddress,
-    transport: str,
-    open_seconds: float,
-    probe_seconds: float,
-    probe_bytes: int,
-    duration_seconds: float | None,
-) -> None:
-    if transport not in ("tcp", "udp", "udp_multicast", "http"):
-        raise ConfigError(f"{address}: got transport {transport!r}; expected tcp, udp, udp_multicast or http. Use tcp.")
-    if not (0 < open_seconds <= 3600 and 0 <= probe_seconds <= 60 and 32 <= probe_bytes <= 1 << 30):
-        raise ConfigError(
-            f"{address}: got open_timeout {open_seconds} s, probe_seconds {probe_seconds}, probe_bytes {probe_bytes}; "
-            "expected more than 0 s, 0 to 60 s, 32 bytes or more. Change the value."
-        )
-    if duration_seconds is not None and not duration_seconds > 0:
-        raise ConfigError(f"{address}: got duration {duration_seconds} s; expected more than 0. Change it.")

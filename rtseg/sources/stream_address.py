@@ -132,3 +132,23 @@ def _certificates() -> dict[str, str]:
     """Return where this system keeps the certificates that it trusts; the FFmpeg of the wheels looks elsewhere."""
     paths = ssl.get_default_verify_paths()
     return {"ca_file": paths.cafile} if paths.cafile else {}
+
+
+def check_stream_options(
+    address: StreamAddress,
+    transport: str,
+    open_seconds: float,
+    probe_seconds: float,
+    probe_bytes: int,
+    duration_seconds: float | None,
+) -> None:
+    """Raise ConfigError for an option of a stream that cannot be right."""
+    if transport not in ("tcp", "udp", "udp_multicast", "http"):
+        raise ConfigError(f"{address}: got transport {transport!r}; expected tcp, udp, udp_multicast or http. Use tcp.")
+    if not (0 < open_seconds <= 3600 and 0 <= probe_seconds <= 60 and 32 <= probe_bytes <= 1 << 30):
+        raise ConfigError(
+            f"{address}: got open_timeout {open_seconds} s, probe_seconds {probe_seconds}, probe_bytes {probe_bytes}; "
+            "expected more than 0 s, 0 to 60 s, 32 bytes or more. Change the value."
+        )
+    if duration_seconds is not None and not duration_seconds > 0:
+        raise ConfigError(f"{address}: got duration {duration_seconds} s; expected more than 0. Change it.")

@@ -6,9 +6,11 @@ from fractions import Fraction
 from typing import Final
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from rtseg.audio_feed import AudioFormat
 from rtseg.sources.base import SourceInfo
 from rtseg.sources.live_clock import TIME_BASE
 from rtseg.sources.pixels import color_of, orientation_of, primaries_and_transfer_of
@@ -59,6 +61,35 @@ def describe_stream(
     )
 
 
+def changes_between(before: SourceInfo, now: SourceInfo) -> list[str]:
+    """Return one sentence for each thing that is another after a reconnection."""
+    size = f"{before.size_wh[0]}x{before.size_wh[1]}", f"{now.size_wh[0]}x{now.size_wh[1]}"
+    pairs = {
+        "size": size,
+        "codec": (before.details.get("codec"), now.details.get("codec")),
+        "frame rate": (str(before.frame_rate), str(now.frame_rate)),
+    }
+    return [
+        f"The {what} of the stream changed from {old} to {new}; outputs keep what they began with."
+        for what, (old, new) in pairs.items()
+        if old != new
+    ]
+
+
+def sound_format(sound: AudioStream) -> AudioFormat:
+    """Return what a muxer has to know of a stream of sound."""
+    context = sound.codec_context
+    name = context.codec.name
+    return AudioFormat(
+        codec={"mp3float": "mp3"}.get(name, name),
+        sample_rate=context.sample_rate,
+        layout=context.layout.name,
+        channels=context.layout.nb_channels,
+        extradata=bytes(context.extradata or b""),
+        time_base=sound.time_base or TIME_BASE,
+    )
+
+
 def length_seconds(container: InputContainer) -> float | None:
     """Return how long a stream is that has an end; None for one that goes on."""
     return container.duration / av.time_base if container.duration and container.duration > 0 else None
@@ -81,3 +112,19 @@ def _rate_of(container: InputContainer, video: VideoStream) -> Fraction | None:
         if rate is not None and 0 < rate <= MOST_BELIEVED_FPS:
             return Fraction(rate)
     return None
+
+
+def missing_protocols() -> list[str]:
+    """Return which of the protocols for network streams this FFmpeg was built without."""
+    return [name for name in ("rtmp", "http", "https", "udp", "srt") if not _has_protocol(name)]
+
+
+def _has_protocol(name: str) -> bool:
+    """Try an address that is refused for what is wrong with it, or for the protocol: nothing is connected."""
+    try:
+        av.open(f"{name}://", timeout=(0.05, 0.05)).close()
+    except av.error.ProtocolNotFoundError:
+        return False
+    except (av.error.FFmpegError, OSError, ValueError):
+        return True
+    return True
