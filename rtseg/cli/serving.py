@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 import sys
+import threading
 from dataclasses import dataclass
 
 from rtseg.cli.request import key_values
@@ -66,4 +69,14 @@ def execute(request: ServeRequest) -> int:
             sys.stdout.flush()
 
     serve(options, on_ready=say)
+    _leave_loading_behind()
     return 0
+
+
+def _leave_loading_behind() -> None:
+    """End the process at once where a model is still being loaded, which nothing can stop: Ctrl-C means now."""
+    if any(thread.name.startswith("rtseg-") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)

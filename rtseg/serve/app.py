@@ -9,21 +9,27 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from rtseg.errors import RtsegError
-from rtseg.serve.guard import JSON_BYTES, Guard
+from rtseg.serve.guard import JSON_BYTES, ClientTooSlow, Guard, Refused
 from rtseg.serve.openapi import openapi
 from rtseg.serve.pages import page_file
 from rtseg.serve.prometheus import metrics_text
 from rtseg.serve.room import Room
 from rtseg.serve.routes_live import live_routes
 from rtseg.serve.routes_videos import video_routes
-from rtseg.serve.web import answer_error, answer_gone, answer_http, room_of
+from rtseg.serve.web import answer_error, answer_gone, answer_http, answer_refused, room_of
 
 
 def build_app(room: Room) -> Guard:
     """Return the application of a room, with its guard before it."""
     app = Starlette(
         routes=[*_own_routes(), *live_routes(), *video_routes()],
-        exception_handlers={RtsegError: answer_error, HTTPException: answer_http, ClientDisconnect: answer_gone},
+        exception_handlers={
+            RtsegError: answer_error,
+            HTTPException: answer_http,
+            ClientDisconnect: answer_gone,
+            Refused: answer_refused,
+            ClientTooSlow: answer_refused,
+        },
     )
     app.state.room = room
     app.router.redirect_slashes = False

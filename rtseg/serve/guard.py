@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -21,11 +22,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_LOG: Final = logging.getLogger("rtseg.serve")
 RECEIVE_SECONDS: Final = 10.0
 """How long the next piece of a body may take."""
 LEAST_BYTES_A_SECOND: Final = 20_000
 """How slowly a body may come after the first seconds."""
-SEND_SECONDS: Final = 10.0
+TOO_SLOW: Final = "request: got its body too slowly; expected it at once. Send it again."
+SEND_SECONDS: Final = 8.0
 """How long a client may take nothing of an answer."""
 JSON_BYTES: Final = 256_000
 """Size of a body where no more is said."""
@@ -91,7 +94,12 @@ class Guard:
         except Refused as refused:
             await exchange.refuse(refused)
         except ClientTooSlow:
-            await exchange.refuse(Refused(408, "request: got its body too slowly; expected it at once. Send it again."))
+            await exchange.refuse(Refused(408, TOO_SLOW))
+        except OSError:
+            return  # the client has gone
+        except Exception:  # noqa: BLE001  the last place; it is told, and the server goes on
+            _LOG.exception("a request failed: %s %s", scope["method"], scope["path"][:200])
+            await exchange.refuse(Refused(500, "server: got an error of its own; expected none. Please report it."))
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")

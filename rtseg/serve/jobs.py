@@ -137,7 +137,7 @@ class Jobs:
             ConfigError: it is no video, or is beyond the limits.
         """
         settings = self._room.fitting(patch)
-        await self._room.drawing(settings)
+        self._room.check_drawing(settings)
         self._make_room(stated_bytes)
         number = secrets.token_urlsafe(9)
         job = VideoJob(number, shown_name(name, "video"), self._room.folder / f"video-{number}", settings)

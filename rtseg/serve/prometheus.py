@@ -28,6 +28,8 @@ _HELP: Final[dict[str, tuple[str, str]]] = {
     "rtseg_queue_frames": ("gauge", "Frames that wait between two stages."),
     "rtseg_viewers": ("gauge", "Who watches."),
     "rtseg_jobs": ("gauge", "Videos, by state."),
+    "rtseg_threads": ("gauge", "Python threads of the server."),
+    "rtseg_tasks": ("gauge", "Tasks of the server's event loop."),
     "rtseg_uptime_seconds": ("gauge", "Time since the server began."),
 }
 
@@ -48,7 +50,8 @@ def metrics_text(room: Room) -> str:
     lines = _Lines()
     for seen in _sources(room):
         _add_source(lines, seen)
-    lines.add("rtseg_uptime_seconds", {}, stats["uptime_seconds"])
+    for name in ("uptime_seconds", "threads", "tasks"):
+        lines.add(f"rtseg_{name}", {}, stats[name])
     for state, count in room.jobs.states().items():
         lines.add("rtseg_jobs", {"state": state}, count)
     return lines.text()

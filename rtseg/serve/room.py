@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -221,6 +222,8 @@ class Room:
             "viewers": {name: viewer.to_json() for name, viewer in self.viewers.items()},
             "mjpeg_viewers": len(self.mjpeg),
             "jobs": self.jobs.states(),
+            "threads": threading.active_count(),
+            "tasks": len(asyncio.all_tasks()),
         }
 
     # ---- the end ----------------------------------------------------------------------------------------------
@@ -232,9 +235,10 @@ class Room:
         closings += [viewer.close() for viewer in self.viewers.values()]
         closings += [stream.close() for stream in self.streams.values()]
         endings = [asyncio.ensure_future(closing) for closing in (*closings, self.jobs.close())]
-        if self._loading is not None:
-            endings.append(self._loading)
         await asyncio.wait(endings, timeout=END_SECONDS)
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self.shelf.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._loading is None or self._loading.done():
+            self.shelf.close()
+        else:  # a model that is being loaded cannot be told to stop; the process ends without it
+            self._loading.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -118,7 +118,7 @@ class Runner:
     @property
     def dropped(self) -> dict[str, int]:
         """Frames that were dropped so far, by cause."""
-        causes = Counter(dict(self._pipeline.stats.frames.dropped))
+        causes = Counter(dict(self._pipeline.stats.frames.dropped))  # dict() copies in one go
         if isinstance(self.source, PushSource):
             causes["newer_frame"] += self.source.overtaken
         causes["decode"] = max(causes["decode"], self.source.counters.dropped_decode)

@@ -22,6 +22,9 @@ from rtseg.serve.room import Room
 
 HEAD_SECONDS: Final = 10.0
 """How long a connection may take until its first request has begun to be answered."""
+SEND_BUFFER_BYTES: Final = 262_144
+GONE_MS: Final = 8000
+"""How long data may go without an acknowledgement."""
 END_SECONDS: Final = 1
 """How long requests that are being answered may go on after the end was asked for."""
 MOST_HEAD_BYTES: Final = 32_768
@@ -38,6 +41,12 @@ class PatientOnce(H11Protocol):
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
         if len(self.connections) > self.most_connections:
             transport.abort()
+            return
+        own: socket.socket = transport.get_extra_info("socket")
+        # What the kernel keeps for a client that has gone is kept small, and given up in time.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rtseg.serve.runner import Runner
-from rtseg.stats import DurationHistogram, Stats
+from rtseg.stats import DurationHistogram, StageStats, Stats
 
 STAGE_BOUNDS_MS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 33.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Upper bounds of the buckets of a stage's time."""
@@ -26,8 +26,8 @@ class Tally:
 
     def add(self, runner: Runner) -> None:
         """Add a run that has ended."""
-        for name, stage in runner.stats.stages.items():
-            self.stats.stage(name).merge(stage)
+        for name, stage in list(runner.stats.stages.items()):
+            self.stats.stage(name).merge(_copied(stage))
         self.dropped.update(runner.dropped)
         self.decoded += runner.stats.frames.decoded
         self.reconnects += runner.source.counters.reconnects
@@ -41,6 +41,17 @@ class Tally:
         if runner is not None:
             total.add(runner)
         return total
+
+
+def _copied(stage: StageStats) -> StageStats:
+    """Return a copy of what a running stage may be adding to at this very moment."""
+    while True:
+        copied = StageStats()
+        try:
+            copied.merge(stage)
+        except RuntimeError:  # a bucket was added while the others were read
+            continue
+        return copied
 
 
 def stage_buckets(durations: DurationHistogram) -> Iterator[tuple[float, int]]:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from rtseg.errors import BackendUnavailable, ConfigError, EngineError, RtsegError
 from rtseg.redaction import redact
+from rtseg.serve.guard import TOO_SLOW, Refused
 from rtseg.serve.refusals import NotThere, TooMany
 from rtseg.serve.room import Room
 
@@ -57,6 +58,13 @@ async def answer_http(request: Request, error: Exception) -> Response:
     line = {404: "nothing at this address", 405: "a method that it does not know"}.get(status, "a bad request")
     headers = getattr(error, "headers", None)
     return JSONResponse({"error": f"request: got {line}; expected one of /openapi.json."}, status, headers=headers)
+
+
+async def answer_refused(request: Request, error: Exception) -> Response:
+    """Answer a body that is too large or comes too slowly; the connection ends, as more of it may be on its way."""
+    del request
+    refused = error if isinstance(error, Refused) else Refused(408, TOO_SLOW)
+    return JSONResponse({"error": refused.line}, refused.status, headers={"connection": "close"})
 
 
 async def answer_gone(request: Request, error: Exception) -> Response:
