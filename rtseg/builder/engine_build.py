@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from rtseg.tensorrt_flavour import Flavour, load_flavour
 from rtseg.tensorrt_log import apart
 
 if TYPE_CHECKING:  # building needs onnx, which looking an engine up does not
+    from rtseg.builder.half_ranges import HalfRanges
     from rtseg.builder.tensorrt_engine import OnBuildStep
     from rtseg.builder.tensorrt_graph import EngineGraph
 
@@ -142,21 +144,27 @@ def build_for_key(
         if waited.engine is not None and waited.engine.manifest.built_at != replaces:
             return EngineBuild(waited.engine, False, waited.reason)
         note(f"building: {reason}")
-        manifest, plan = _built(network, key, flavour, on_step)
+        manifest, plan = _built(network, key, flavour, note, on_step)
         return EngineBuild(cache.store(manifest, plan), True, reason)
 
 
 def _built(
-    network: NetworkSpec, key: EngineKey, flavour: Flavour, on_step: OnBuildStep | None
+    network: NetworkSpec, key: EngineKey, flavour: Flavour, note: OnNote, on_step: OnBuildStep | None
 ) -> tuple[EngineManifest, bytes]:
     started = time.perf_counter()
-    graph = apart(lambda: _graph(network, key))
+    apart(_import_onnx)
+    ranges = None
+    if key.precision == "fp16":  # an int8 file was made by whoever measured it, and is built as it is
+        note("measuring the network's values for fp16")
+        ranges = _ranges(network, key)
+    graph = apart(lambda: _graph(network, key, () if ranges is None else ranges.keep))
 
     from rtseg.builder.tensorrt_engine import compile_network
     from rtseg.builder.tensorrt_network import parse
 
     parsed = parse(graph, flavour)
-    plan = compile_network(parsed, flavour, key.precision, on_step=on_step)
+    note("compiling")
+    compiled = compile_network(parsed, flavour, key.precision, on_step=on_step)
     manifest = EngineManifest(
         key=key,
         inputs=graph.inputs,
@@ -165,18 +173,32 @@ def _built(
         build_seconds=round(time.perf_counter() - started, 3),
         layers=parsed.layers,
         kept_fp32=graph.kept_fp32,
+        ranges={} if ranges is None else ranges.to_json(),
+        target=compiled.target,
         warnings=parsed.warnings,
         machine=machine_facts(),
     )
-    return manifest, plan
+    return manifest, compiled.plan
 
 
-def _graph(network: NetworkSpec, key: EngineKey) -> EngineGraph:
-    """Return the graph of a key's engine; onnx is imported here, which a signal in the middle of would crash."""
-    from rtseg.builder import tensorrt_engine, tensorrt_graph
+def _graph(network: NetworkSpec, key: EngineKey, keep: Collection[str] = ()) -> EngineGraph:
+    """Return the graph of a key's engine, with these nodes kept in fp32."""
+    from rtseg.builder.tensorrt_graph import engine_graph
 
-    del tensorrt_engine
-    return tensorrt_graph.engine_graph(network, key.precision, form=key.form, batch=key.batch)
+    return engine_graph(network, key.precision, form=key.form, batch=key.batch, keep=keep)
+
+
+def _ranges(network: NetworkSpec, key: EngineKey) -> HalfRanges:
+    """Return what was measured of the network's values."""
+    from rtseg.builder.half_ranges import measured_ranges
+    from rtseg.builder.tensorrt_graph import engine_graph
+
+    return measured_ranges(network, lambda at_size, keep: engine_graph(at_size, key.precision, keep=keep).model)
+
+
+def _import_onnx() -> None:
+    """Import onnx apart: a signal's exception in the middle of its first import ends the process."""
+    import_module("onnx")
 
 
 def _check_tools(flavour: Flavour, key: EngineKey) -> None:

@@ -4,6 +4,11 @@ Note [Interrupting the compiler]
     The compiler is one long call into TensorRT, done apart (see Note [Signals and callbacks]). What arrives in the
     caller's thread, which waits, makes the progress monitor answer "stop" at the next step. Nothing has been written by
     then.
+
+Note [What is built for]
+    TensorRT for RTX can be told for which compute capability it builds. An engine for the GPU at hand alone is smaller
+    and may be faster, so that is tried first; where there is none, or TensorRT refuses it, the engine is built for all
+    that it supports. Which it was is in the manifest. The data-centre flavour always builds for the GPU at hand.
 """
 
 from __future__ import annotations
@@ -11,13 +16,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from rtseg.builder.tensorrt_network import ParsedNetwork
 from rtseg.engine_files.key import EnginePrecision
 from rtseg.errors import EngineError
 from rtseg.tensorrt_flavour import Flavour
 from rtseg.tensorrt_log import Log, apart, log_of
+
+CURRENT: Final = "the GPU at hand"
+DEFAULT: Final = "every GPU that the flavour supports"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An engine, and what it was built for."""
+
+    plan: bytes
+    target: str
+    """`CURRENT` or `DEFAULT`, with why not the other where that was tried first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +57,8 @@ OnBuildStep = Callable[[BuildStep], None]
 
 def compile_network(
     parsed: ParsedNetwork, flavour: Flavour, precision: EnginePrecision, *, on_step: OnBuildStep | None = None
-) -> bytes:
-    """Return the serialized engine.
+) -> Compiled:
+    """Return the serialized engine. See Note [What is built for].
 
     Args:
         parsed: TensorRT's network.
@@ -52,16 +70,31 @@ def compile_network(
         EngineError: TensorRT cannot build it; the message has its own words.
         KeyboardInterrupt: it came while building; TensorRT has stopped by then.
     """
-    config = _config(parsed, flavour, precision)
-    monitor = _new_monitor(flavour, on_step)
-    config.progress_monitor = monitor
-    with log_of(flavour).recording() as said:
-        plan = apart(lambda: parsed.builder.build_serialized_network(parsed.network, config), stop=monitor.stop)
-    if plan is None:
-        raise EngineError(
-            f"{flavour}: got no engine ({Log.telling(said)}); expected one. Try another precision or backend."
-        )
-    return bytes(plan)
+    refused = ""
+    for target in _targets(flavour):
+        config = _config(parsed, flavour, precision)
+        monitor = _new_monitor(flavour, on_step)
+        config.progress_monitor = monitor
+        with log_of(flavour).recording() as said:
+            work = partial(parsed.builder.build_serialized_network, parsed.network, config)
+            plan = apart(work, stop=monitor.stop) if _aims(config, flavour, target) else None
+        if plan is not None:
+            return Compiled(bytes(plan), f"{target}{refused}")
+        refused = f", as {target} was refused ({Log.telling(said)})"
+    raise EngineError(f"{flavour}: got no engine{refused}; expected one. Try another precision or backend.")
+
+
+def _targets(flavour: Flavour) -> tuple[str, ...]:
+    """Return what is tried, in order. See Note [What is built for]."""
+    return (CURRENT, DEFAULT) if hasattr(flavour.module, "ComputeCapability") else (DEFAULT,)
+
+
+def _aims(config: Any, flavour: Flavour, target: str) -> bool:
+    """Let the configuration name a target; return whether it takes it."""
+    if target == DEFAULT:
+        return True
+    config.num_compute_capabilities = 1
+    return bool(config.set_compute_capability(flavour.module.ComputeCapability.CURRENT, 0))
 
 
 def _config(parsed: ParsedNetwork, flavour: Flavour, precision: EnginePrecision) -> Any:

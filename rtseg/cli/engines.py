@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +158,9 @@ def summary(build: EngineBuild) -> Iterator[str]:
     for tensor in (*manifest.inputs, *manifest.outputs):
         yield f"  {tensor.name}: {tensor.role} {tensor.dtype} {list(tensor.shape)} {tensor.layout}"
     yield f"  {manifest.plan_bytes / 1e6:.1f} MB; {len(manifest.kept_fp32)} nodes kept in fp32"
+    yield f"  for {manifest.target}"
+    if manifest.ranges:
+        yield f"  {ranges_line(manifest.ranges)}"
     for warning in manifest.warnings:
         yield f"  TensorRT: {warning}"
     device = current_device()
@@ -168,6 +171,15 @@ def summary(build: EngineBuild) -> Iterator[str]:
         yield f"  unproved on {device}: the parity gate runs when it is first loaded"
     else:
         yield f"  {state} on {device}"
+
+
+def ranges_line(ranges: Mapping[str, Any]) -> str:
+    """Return in one line what was measured of a network's values."""
+    name, most = next(iter(ranges["largest"].items()), ("none", 0.0))
+    kept = len(ranges["kept_for_range"]) + len(ranges["kept_for_agreement"])
+    agreement = ranges["agreement"]
+    agreed = "labels not compared (no onnxruntime)" if agreement is None else f"{agreement:.2%} of labels as in fp32"
+    return f"values up to {most:g} of 65504 ({name}), {agreed}, {kept} nodes kept for that"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ EnginePrecision = Literal["fp16", "int8", "fp32"]
 FORMS: Final[tuple[EngineForm, ...]] = ("planes", "masks", "bytes")
 PRECISIONS: Final[tuple[EnginePrecision, ...]] = ("fp16", "int8", "fp32")
 DIGEST_LENGTH: Final = 32
-GRAPH_REVISION: Final = 1
+GRAPH_REVISION: Final = 2
 """Of what the builder does to a network before TensorRT sees it; raised with each change, so engines are rebuilt."""
 
 

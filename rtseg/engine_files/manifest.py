@@ -20,7 +20,7 @@ from rtseg.cuda_device import CudaDevice
 from rtseg.engine_files.key import EngineForm, EngineKey
 from rtseg.errors import EngineError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the manifest."""
 SEAL: Final = "seal"
 TensorRole = Literal["picture", "planes", "labels", "alpha", "logits", "probability", "scores"]
@@ -71,6 +71,10 @@ class EngineManifest:
     """Layers of the parsed network by kind."""
     kept_fp32: tuple[str, ...] = ()
     """Nodes that an fp16 or int8 network computes in fp32."""
+    ranges: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured of the network's values, and which nodes stay in fp32 for that; of fp16 alone."""
+    target: str = ""
+    """The compute capability that was built for, in words."""
     warnings: tuple[str, ...] = ()
     """What TensorRT's parser had to say; usually nothing."""
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -115,6 +119,7 @@ class EngineManifest:
             "outputs": [_tensor_json(one) for one in self.outputs],
             "layers": dict(self.layers),
             "machine": dict(self.machine),
+            "ranges": dict(self.ranges),
             "kept_fp32": list(self.kept_fp32),
             "warnings": list(self.warnings),
             "proofs": [{**asdict(proof), "report": dict(proof.report)} for proof in self.proofs],
