@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from asyncio import InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,26 @@ class Visits:
         self.first_picture_seconds: list[float] = []
 
 
+class Silent:
+    """A socket that says nothing any more and hears nothing, as that of a machine that was switched off."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._socket = protocol.transport
+        protocol.transport = self
+        protocol.datagram_received = lambda *_: None
+
+    def sendto(self, *_: object) -> None:
+        """Send nothing."""
+
+    def close(self) -> None:
+        """Close the socket itself."""
+        self._socket.close()
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return what the socket tells of itself."""
+        return self._socket.get_extra_info(name)
+
+
 async def watch_by_webrtc(server: Server, visits: Visits, stay_seconds: float, vanish: bool) -> None:
     """One visit: offer, watch, leave."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -111,11 +132,12 @@ async def watch_by_webrtc(server: Server, visits: Visits, stay_seconds: float, v
         if vanish:
             for transceiver in connection.getTransceivers():
                 for protocol in transceiver.receiver.transport.transport._connection._protocols:
-                    protocol.transport.abort()
+                    Silent(protocol)
     except OSError:
         visits.refused += 1
     finally:
-        await connection.close()
+        with suppress(TimeoutError, InvalidStateError, ConnectionError):
+            await asyncio.wait_for(connection.close(), 10)
         for task in reading:
             task.cancel()
     visits.frames += seen

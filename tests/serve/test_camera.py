@@ -90,9 +90,7 @@ def test_the_time_strip_comes_back_as_it_went(server, desk):
     picture[-16:] = strip[None, :, None]
 
     async def work(kept: bool) -> np.ndarray:
-        browser = await Browser(server, [picture]).start(
-            settings={"effect": "replace", "color": "#808080"}, strip=kept
-        )
+        browser = await Browser(server, [picture]).start(settings={"effect": "replace", "color": "#808080"}, strip=kept)
         try:
             await browser.wait_for_frames(8)
             return browser.frames[-1]

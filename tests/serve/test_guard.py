@@ -12,7 +12,9 @@ from tests.serve.parts import ServerUnderTest, small_limits
 TOKEN = "a-secret-of-tests"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::ffff:8.8.8.8]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::ffff:8.8.8.8]"]
+)
 def test_only_this_servers_own_names_are_answered(server, host):
     assert server.ask("GET", "/api/info", headers={"Host": host}).status == 421
 
