@@ -48,9 +48,9 @@ export async function call(method, path, { json, raw, type, timeout = WAIT_MS } 
   return text ? JSON.parse(text) : null;
 }
 
-/** Tell the server that something is over, also while the page is being left. */
+/** Tell the server that something is over, also while the page is being left; settles once it knows, or cannot. */
 export function farewell(path) {
-  fetch(path, { method: "DELETE", headers: headers({}), credentials: "same-origin", keepalive: true }).catch(() => {});
+  return fetch(path, { method: "DELETE", headers: headers({}), credentials: "same-origin", keepalive: true }).catch(() => {});
 }
 
 /** Upload a file; `onProgress` gets 0..1. Returns {promise, cancel}. */

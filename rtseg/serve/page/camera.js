@@ -194,7 +194,7 @@ export class CameraTab {
     if (this.dropped !== null && total > this.dropped) this.chart.addDrops(performance.now(), total - this.dropped);
     this.dropped = total;
     const causes = Object.entries(stats.dropped || {}).filter(([, count]) => count);
-    byId("drop-causes").textContent = causes.length ? `Dropped: ${causes.map(([cause, count]) => `${count} ${cause}`).join(", ")}` : "";
+    byId("drop-causes").textContent = causes.length ? `Dropped: ${causes.map(([cause, count]) => `${count} ${cause.replaceAll("_", " ")}`).join(", ")}` : "";
     const inServer = stats.frame_age_ms?.p50;
     byId("engine-line").textContent = [
       Number.isFinite(stats.infer_ms) ? `inference ${stats.infer_ms.toFixed(1)} ms` : "",

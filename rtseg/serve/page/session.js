@@ -72,17 +72,18 @@ export class CameraSession extends EventTarget {
 
   lose() {
     if (this.over) return;
+    this.id = null; // nobody is there to be told
     this.close();
     this.dispatchEvent(new Event("lost"));
   }
 
-  /** End it; the server is told. */
+  /** End it; the server is told first, as it would end by itself, and know of no session, once the connection is closed. */
   close() {
     if (this.over) return;
     this.over = true;
     clearInterval(this.watch);
     clearTimeout(this.patience);
-    this.connection?.close();
-    if (this.id) farewell(`/api/camera/${encodeURIComponent(this.id)}`);
+    const told = this.id ? farewell(`/api/camera/${encodeURIComponent(this.id)}`) : Promise.resolve();
+    told.finally(() => this.connection?.close());
   }
 }

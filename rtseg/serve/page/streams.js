@@ -116,8 +116,9 @@ class Tile {
     clearTimeout(this.patience);
     clearTimeout(this.retry);
     this.endFrames?.();
-    this.connection?.close();
-    if (this.viewer) farewell(`/api/viewers/${encodeURIComponent(this.viewer)}`);
+    const { connection, viewer } = this;
+    const told = viewer && !isGone() ? farewell(`/api/viewers/${encodeURIComponent(viewer)}`) : Promise.resolve();
+    told.finally(() => connection?.close());
     this.connection = this.viewer = this.way = null;
     this.video.srcObject = null;
     this.image.removeAttribute("src");

@@ -13,18 +13,24 @@ from tests.serve.page.parts import CAMERA_FPS, Page, browsing, chromium, desk_sc
 STREAM = "synthetic:street?size=320x180&fps=4"
 
 
-def _missing() -> str:
-    absent = [name for name in ("selenium", "aiortc", "starlette", "uvicorn") if not importlib.util.find_spec(name)]
-    return ", ".join(absent if chromium() else [*absent, "chromium with chromedriver"])
+def _skip_without(*missing: str) -> None:
+    if missing and "chromium" in os.environ.get("RTSEG_REQUIRE", "").split(","):
+        pytest.fail(f"RTSEG_REQUIRE asks for chromium; absent: {', '.join(missing)}", pytrace=False)
+    if missing:
+        pytest.skip(f"{', '.join(missing)} absent")
 
 
 @pytest.fixture(scope="session")
-def browser_here() -> None:
-    """Skip where the page cannot be shown; `RTSEG_REQUIRE=chromium` makes that a failure."""
-    if missing := _missing():
-        if "chromium" in os.environ.get("RTSEG_REQUIRE", "").split(","):
-            pytest.fail(f"RTSEG_REQUIRE asks for chromium; absent: {missing}", pytrace=False)
-        pytest.skip(f"{missing} absent")
+def packages_here() -> None:
+    """Skip where the page cannot be served or driven; `RTSEG_REQUIRE=chromium` makes that a failure."""
+    names = ("selenium", "aiortc", "starlette", "uvicorn")
+    _skip_without(*(name for name in names if not importlib.util.find_spec(name)))
+
+
+@pytest.fixture(scope="session")
+def browser_here(packages_here) -> None:
+    """Skip where there is no browser; `RTSEG_REQUIRE=chromium` makes that a failure."""
+    _skip_without(*(() if chromium() else ("chromium with chromedriver",)))
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +47,7 @@ def camera_clip(scene, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def address(browser_here) -> Iterator[str]:
+def address(packages_here) -> Iterator[str]:
     """Where the server is."""
     with serving(STREAM) as (found, _):
         yield found
@@ -62,6 +68,5 @@ def page(driver, address) -> Iterator[Page]:
     shown.complaints()
     shown.requested()
     yield shown
-    driver.get("about:blank")
     assert shown.complaints() == []
     assert [url for url in shown.requested() if not url.startswith(address)] == []

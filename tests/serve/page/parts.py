@@ -21,7 +21,7 @@ from rtseg.sources.synthetic import SyntheticSource
 
 START_SECONDS = 40.0
 """How long a server or a browser may take to start on a busy machine."""
-SCENE_FRAMES = 12
+SCENE_FRAMES = 6
 CAMERA_FPS = 8
 CAMERA_WH = (640, 360)
 STRIP_ROWS = 20

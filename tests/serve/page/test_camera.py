@@ -13,6 +13,35 @@ from tests.serve.page.parts import Page, detail
 AGE_MS = 3000.0
 """Bound of the age on two busy cores; a queue that grew would pass it in a few seconds."""
 
+OFFERS = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/camera')).length"
+
+SENTENCES = {
+    "NotAllowedError": "The camera was refused.",
+    "NotFoundError": "No camera was found.",
+    "NotReadableError": "The camera is busy",
+}
+
+READ_BACK = """
+const done = arguments[0];
+import('/page/strip.js').then(({ drawStrip, StripReader }) => {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+  Object.assign(canvas, { videoWidth: 640, videoHeight: 360 });
+  const context = canvas.getContext('2d'), reader = new StripReader(), read = [];
+  const fill = (colour, ...box) => { context.fillStyle = colour; context.fillRect(...box); };
+  for (const stamp of [0, 1, 123456789, 4294967295]) {
+    drawStrip(context, 640, 360, stamp);
+    read.push(reader.read(canvas, 360));
+  }
+  fill('#fff', 320, 344, 16, 16);
+  fill('#000', 336, 344, 16, 16);
+  read.push(reader.read(canvas, 360));
+  fill('#777', 0, 0, 640, 360);
+  read.push(reader.read(canvas, 360));
+  done(read);
+});
+"""
+"""Stamps written and read: four as they are, one with two cells turned over, and a grey picture."""
+
 
 def kept(page: Page, scene) -> tuple[float, float]:
     """How much of the input's fine detail the shown picture has: of the person, of the room."""
@@ -30,15 +59,16 @@ def choose_effect(page: Page, effect: str) -> None:
 
 @pytest.fixture
 def live(page) -> Page:
-    """The page with its camera on."""
-    page.open().start_camera()
+    """The page with its camera on, blurred; the same session as long as it goes on."""
+    on = page.driver.current_url.startswith(page.address) and page.numbers().get("state") == "live"
+    if not on:
+        page.open().start_camera()
+    choose_effect(page, "blur")
     return page
 
 
 def test_effects_are_switched_live_and_drawn_where_they_belong(live, scene):
-    session = live.js(
-        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/camera')).length"
-    )
+    session = live.js(OFFERS)
     live.wait(lambda: kept(live, scene)[0] > 0.6 and kept(live, scene)[1] < 0.5, "a blurred room and a sharp person")
     choose_effect(live, "none")  # the control: unblurred, the room has its detail
     live.wait(lambda: kept(live, scene)[1] > 0.7, "the room as it is")
@@ -46,10 +76,7 @@ def test_effects_are_switched_live_and_drawn_where_they_belong(live, scene):
     live.js("const c = document.getElementById('color'); c.value = '#00c000'; c.dispatchEvent(new Event('input'))")
     room = scene[2]
     live.wait(lambda: np.abs(live.grab()[room].mean(axis=0) - (0, 192, 0)).max() < 30, "a green room")
-    count = live.js(
-        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/camera')).length"
-    )
-    assert count == session == 1  # one offer: everything else went without a reconnect
+    assert live.js(OFFERS) == session == 1  # one offer: everything else went without a reconnect
 
 
 def test_a_background_is_uploaded_and_the_blur_follows_its_slider(live, scene, tmp_path):
@@ -85,27 +112,12 @@ def test_the_age_is_read_from_the_picture_and_stays_small(live):
 
 
 def test_a_picture_without_a_readable_strip_has_no_age(page):
-    """The control: the age is not made up where it cannot be read, and a stamp is read back to the millisecond."""
+    """The control: a stamp is read back to the millisecond, and none is made up where it cannot be read."""
     page.open()
-    read = page.driver.execute_async_script(
-        """
-        const done = arguments[0];
-        import('/page/strip.js').then(({ drawStrip, StripReader }) => {
-          const canvas = document.createElement('canvas');
-          canvas.width = 640; canvas.height = 360;
-          Object.assign(canvas, { videoWidth: 640, videoHeight: 360 });
-          const context = canvas.getContext('2d'), reader = new StripReader(), out = [];
-          for (const stamp of [0, 1, 123456789, 4294967295]) { drawStrip(context, 640, 360, stamp); out.push(reader.read(canvas, 360)); }
-          context.fillStyle = '#fff'; context.fillRect(320, 344, 16, 16); context.fillStyle = '#000'; context.fillRect(336, 344, 16, 16);
-          out.push(reader.read(canvas, 360));
-          context.fillStyle = '#777'; context.fillRect(0, 0, 640, 360);
-          out.push(reader.read(canvas, 360));
-          done(out);
-        });
-        """
-    )
-    assert read[:4] == [0, 1, 123456789, 4294967295]
-    assert read[4:] == [None, None]
+    *stamps, damaged, grey = page.driver.execute_async_script(READ_BACK)
+    assert stamps == [0, 1, 123456789, 4294967295]
+    assert damaged is None
+    assert grey is None
 
 
 def test_snapshot_and_recording_are_downloads_without_the_strip(live, driver, tmp_path):
@@ -126,21 +138,16 @@ def test_snapshot_and_recording_are_downloads_without_the_strip(live, driver, tm
     assert cv2.VideoCapture(str(clip)).read()[0]
 
 
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        ("NotAllowedError", "The camera was refused."),
-        ("NotFoundError", "No camera was found."),
-        ("NotReadableError", "The camera is busy"),
-    ],
-)
-def test_what_is_wrong_with_the_camera_is_said(page, error, sentence):
+def test_what_is_wrong_with_the_camera_is_said(page):
     page.open()
-    page.js("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('x', arguments[0]))", error)
-    page.find("#start").click()
-    page.wait(lambda: page.text("#camera-error").startswith(sentence), sentence)
-    assert page.find("#camera-error").get_attribute("role") == "alert"
-    assert page.find("#start").is_displayed()
+    for error, sentence in SENTENCES.items():
+        page.js(
+            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('x', arguments[0]))", error
+        )
+        page.find("#start").click()
+        page.wait(lambda sentence=sentence: page.text("#camera-error").startswith(sentence), sentence)
+        assert page.find("#camera-error").get_attribute("role") == "alert"
+        assert page.find("#start").is_displayed()
 
 
 def test_a_camera_that_the_browser_refuses_is_said(page):

@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_page(tmp_path):
 def test_every_file_that_is_named_is_there():
     named = set()
     for file in FILES:
-        named |= {name for name in re.findall(r"[\"'(](?:/page/|\./)([\w.-]+)[\"')]", file.read_text(encoding="utf-8"))}
+        named |= set(re.findall(r"[\"'(](?:/page/|\./)([\w.-]+)[\"')]", file.read_text(encoding="utf-8")))
     assert {"app.js", "style.css", "api.js"} <= named
     assert named <= {file.name for file in FILES}
 

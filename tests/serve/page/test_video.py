@@ -33,9 +33,11 @@ def drive(tmp_path_factory):
     return path
 
 
-def upload(page: Page, path) -> None:
-    page.open("video")
-    page.find("#file").send_keys(str(path))
+def have_rendered(page: Page, path) -> None:
+    """Have the result of a file on the page; the one that is there already will do."""
+    if not page.driver.current_url.startswith(page.address) or not page.find("#compare-box").is_displayed():
+        page.open("video")
+        page.find("#file").send_keys(str(path))
     ready(page)
 
 
@@ -49,13 +51,13 @@ def cookie_free_get(address: str) -> bytes:
         return answer.read()
 
 
-def test_a_video_goes_up_and_comes_back_with_everything(page, drive):
+def test_a_video_goes_up_and_comes_back_with_everything(page, drive, tmp_path):
     from selenium.webdriver.common.keys import Keys
 
     page.open("video")
     page.js(
-        "window.seen = new Set(); new MutationObserver(() => seen.add(document.getElementById('job-detail').textContent))"
-        ".observe(document.getElementById('job-detail'), {childList: true})"
+        "window.seen = new Set(); const line = document.getElementById('job-detail');"
+        "new MutationObserver(() => window.seen.add(line.textContent)).observe(line, {childList: true})"
     )
     page.find("#file").send_keys(str(drive))
     ready(page)
@@ -90,6 +92,10 @@ def test_a_video_goes_up_and_comes_back_with_everything(page, drive):
     assert sum(float(rows[0][name]) for name in rows[0] if name not in ("frame_index", "seconds")) == pytest.approx(
         1, abs=1e-3
     )
+    path = tmp_path / "result.mp4"
+    path.write_bytes(cookie_free_get(addresses["result.mp4"]))
+    first = cv2.VideoCapture(str(path)).read()[1][..., ::-1]
+    assert np.abs(first.astype(int) - result).mean() < 6  # what is shown is what the server made
     assert cookie_free_get(addresses["shares.parquet"]).startswith(b"PAR1")
     assert cookie_free_get(addresses["masks.zip"]).startswith(b"PK")
 
@@ -98,8 +104,9 @@ def test_the_timeline_seeks_shows_values_and_hides_classes_in_the_picture_too(pa
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    upload(page, drive)
+    have_rendered(page, drive)
     timeline = page.find("#timeline")
+    timeline.send_keys(Keys.HOME)
     timeline.send_keys(Keys.ARROW_RIGHT)
     page.wait(lambda: float(timeline.get_attribute("aria-valuenow")) == pytest.approx(1, abs=0.11), "one second on")
     assert "road" in timeline.get_attribute("aria-valuetext")
@@ -147,12 +154,3 @@ def test_a_file_beyond_the_limit_is_not_even_sent(page, address):
     )
     assert "this server takes up to 512 MB" in page.text("#video-error")
     assert not any("/api/videos" in url for url in page.requested())
-
-
-def test_the_shown_picture_is_the_file_that_is_downloaded(page, drive, tmp_path):
-    """The control of the comparison above: the browser shows what the server made, not something of its own."""
-    upload(page, drive)
-    link = page.find(".downloads [data-file='result.mp4']").get_attribute("href")
-    (tmp_path / "result.mp4").write_bytes(cookie_free_get(link))
-    first = cv2.VideoCapture(str(tmp_path / "result.mp4")).read()[1][..., ::-1]
-    page.wait(lambda: np.abs(first.astype(int) - page.grab("#compare-result")).mean() < 6, "the same picture")
