@@ -79,7 +79,9 @@ class Delivery:
     def note(self) -> None:
         """Add notes and outputs of the sinks to the stats."""
         stats = self._stats
-        for sink in self.sinks:
+        for sink, stage in zip(self.sinks, self._stages, strict=True):
+            if sink.live_facts:
+                stats.facts.setdefault("live_sinks", {})[stage] = dict(sink.live_facts)
             stats.notes += [note for note in sink.notes if note not in stats.notes]
             stats.output_paths += [path for path in sink.outputs if path not in stats.output_paths]
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from rtseg.errors import RtsegError
 from rtseg.pipeline.channel import Channel, ChannelClosed
@@ -107,6 +107,18 @@ class IsolatedSink(Sink):
     def target(self) -> Path | None:
         """That of the sink."""
         return self.inner.target
+
+    @property
+    def live_facts(self) -> Mapping[str, Any]:
+        """State, frames sent, dropped by cause and waiting, and reconnects, as plain values."""
+        return {
+            "state": self.state,
+            "detail": self.state_detail,
+            "sent": self.sent,
+            "dropped": dict(self.dropped),
+            "waiting": self.waiting,
+            "reconnects": self.reconnects,
+        }
 
     def open(self, stream: StreamFormat) -> None:
         """Start the thread and wait for the first connection.

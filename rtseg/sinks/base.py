@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from rtseg.audio_feed import AudioFeed
 from rtseg.types import Frame, Matrix, Segmentation
@@ -114,6 +114,14 @@ class Sink(ABC):
     def would_replace(self, path: Path) -> bool:
         """Find out whether this sink would write over the file `path`, such as the source's own."""
         return self.target is not None and is_same_file(self.target, path)
+
+    @property
+    def live_facts(self) -> Mapping[str, Any]:
+        """What a live sink has sent, dropped by cause, and how often its peer was lost; empty for any other.
+
+        Threading: may be read from any thread.
+        """
+        return {}
 
     @property
     def wants_stop(self) -> bool:

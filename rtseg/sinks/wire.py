@@ -26,6 +26,9 @@ STALL_SECONDS: Final = 5.0
 """How long a peer may take nothing at all before it counts as gone."""
 
 BYTES_AT_ONCE: Final = 65_536
+SEND_BUFFER_BYTES: Final = 262_144
+"""What the system may hold for a slow peer; left to itself it would keep ten seconds of old pictures."""
+
 Answer = TypeVar("Answer")
 
 
@@ -55,6 +58,7 @@ class Wire:
         for family, kind, protocol, _, place in self._places():
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             try:
                 self._connect_to(place)
                 problem = None

@@ -45,7 +45,7 @@ class PeerSink(Sink):
     def write(self, frame, result):
         if frame.frame_index == self.boom_at:
             raise Boom("bug")
-        if frame.frame_index == self.stuck_at:
+        if self.stuck_at is not None and frame.frame_index >= self.stuck_at:
             self.freed.wait(20)
             raise SinkError("peer: got cut; expected to go on. Nothing.")
         if frame.frame_index in self.lost_at:
@@ -244,6 +244,10 @@ def test_a_stuck_peer_beside_another_sink_costs_it_nothing():
     assert beside.indices == list(range(150))
     assert seconds < 4.0  # with the second that the stuck peer is given at the end
     assert any("not sent" in note for note in pipeline.stats.notes)
+    facts = pipeline.stats.to_json()["live_sinks"]["sink peer"]
+    assert facts["sent"] <= 3
+    assert facts["sent"] + facts["dropped"]["sink peer"] == 150
+    assert pipeline.stats.frames.dropped.total() == 0  # no frame of the run is lost
 
 
 def test_a_slow_peer_without_the_isolation_would_slow_the_run():
