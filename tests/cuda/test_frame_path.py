@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,10 +25,13 @@ from rtseg.errors import ConfigError, EngineError, InferenceError  # noqa: E402
 from rtseg.pipeline.channel import Channel  # noqa: E402
 from rtseg.pipeline.device import DeviceRun, DeviceStage, engine_choice, scheduler_for  # noqa: E402
 from rtseg.pipeline.stage import Place  # noqa: E402
-from rtseg.preprocess import to_network  # noqa: E402
+from rtseg.postprocess.edges import refine_alpha  # noqa: E402
+from rtseg.postprocess.temporal import AlphaSmoother  # noqa: E402
+from rtseg.preprocess import luma_of, to_network  # noqa: E402
 from rtseg.render.compositor_cpu import CpuCompositor  # noqa: E402
-from rtseg.render.effects import Driving, Tint, parse_effects  # noqa: E402
+from rtseg.render.effects import Blur, Driving, Tint, parse_effects  # noqa: E402
 from rtseg.render.hud import HudState  # noqa: E402
+from rtseg.segmenter import snapped  # noqa: E402
 from rtseg.stats import Stats  # noqa: E402
 from rtseg.types import Yuv420  # noqa: E402
 from tests.cuda.parts import CLASSES, NETWORK_WH, PALETTE, TinySegmenter, rgb_frame, runtime_of, yuv_frame  # noqa: E402
@@ -200,6 +205,77 @@ def test_why_frames_do_not_stay_on_the_device():
     assert "after cutout" in choice.reason
     segmenter.smooths_masks, segmenter.refines_edges = True, True
     assert engine_choice(segmenter, [], segmenter.engine).taken
+
+
+def moving_frame(index, size_wh=(48, 32)):
+    """A red disc that wanders over a grey ground, with noise, as planes."""
+    rng = np.random.default_rng(index)
+    width, height = size_wh
+    y, x = np.mgrid[:height, :width]
+    soft = np.clip(8 - np.hypot(x - 20 - 2 * index, y - 16) + 4, 0, 4)[..., None] / 4
+    rgb = soft * (230, 60, 50) + (1 - soft) * (70, 90, 90) + rng.integers(-6, 7, (height, width, 3))
+    return rgb_frame(index, size_wh).with_picture(np.clip(rgb, 0, 255).astype(np.uint8))
+
+
+def host_masks(frames, *, smooths, refines):
+    """The masks of the host's own session for the tiny matte: how red each pixel is."""
+    smoother, masks = AlphaSmoother() if smooths else None, []
+    for frame in frames:
+        small = to_network(frame.picture, NETWORK_WH)
+        mask = snapped(small.rgb[..., 0])
+        if smoother is not None:
+            mask = smoother.smooth(mask, small.luma, frame.pts_seconds)
+        if refines and smoother is not None:
+            mask = smoother.refine(mask, small.luma, luma_of(frame.picture))
+        elif refines:
+            mask = refine_alpha(mask, small.luma, luma_of(frame.picture))
+        masks.append(mask)
+    return masks
+
+
+@pytest.mark.parametrize(("smooths", "refines"), [(True, True), (True, False), (False, True)])
+def test_mattes_are_steadied_and_refined_as_on_the_host_though_slots_overlap(smooths, refines):
+    effects = [Blur()] if smooths and refines else []
+    frames = [moving_frame(index) for index in range(4)]
+    segmenter = TinySegmenter(KIND, is_matte=True)
+    segmenter.smooths_masks, segmenter.refines_edges = smooths, refines
+    came, _, error = run_stage(frames, effects, segmenter=segmenter)
+    assert error is None
+    assert [done.frame for done in came] == frames
+    wanted = host_masks(frames, smooths=smooths, refines=refines)
+    with CpuCompositor(effects, classes=segmenter.classes, palette=segmenter.palette) as cpu:
+        for done, mask in zip(came, wanted, strict=True):
+            assert difference(done.result.network_alpha, mask) <= (1 if refines else 0)
+            assert done.result.network_alpha.shape == (done.frame.size_wh if refines else NETWORK_WH)[::-1]
+            if effects:
+                assert difference(done.shown.picture, cpu.composite(done.frame, done.result)) <= 1
+    plain = host_masks(frames, smooths=False, refines=False)
+    assert refines or any(difference(mask, one) > 5 for mask, one in zip(wanted, plain, strict=True))
+
+
+def test_labels_are_steadied_too():
+    frames = [replace(yuv_frame(0), frame_index=index, pts=index) for index in range(3)]
+    segmenter = TinySegmenter(KIND)
+    segmenter.smooths_masks = True
+    came, _, error = run_stage(frames, [], segmenter=segmenter)
+    assert error is None
+    small = to_network(frames[0].picture, NETWORK_WH).rgb.argmax(2)
+    for done in came:
+        np.testing.assert_array_equal(done.result.network_labels, small)
+
+
+def test_a_frame_that_is_tried_again_is_shown_as_it_is_and_leaves_no_trace():
+    if KIND == "cuda":
+        pytest.skip("a recorded graph does not ask the engine again")
+    frames = [moving_frame(index) for index in range(6)]
+    segmenter = TinySegmenter(KIND, is_matte=True, fail_at=(2,))
+    segmenter.smooths_masks = True
+    came, stats, error = run_stage(frames, [], segmenter=segmenter)
+    assert error is None
+    assert stats.notes == ["device slots: 1 failed try was repeated"]
+    assert [done.frame.frame_index for done in came] == list(range(6))
+    alone = snapped(to_network(frames[1].picture, NETWORK_WH).rgb[..., 0])
+    np.testing.assert_array_equal(came[1].result.network_alpha, alone)
 
 
 def test_effects_are_planned_without_a_frame():

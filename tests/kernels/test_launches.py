@@ -18,8 +18,9 @@ DEVICE = kernel_device()
 import torch  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
+from rtseg.cuda.stream_memory import MemoryBuffers, Postprocess, StreamMemory  # noqa: E402
 from rtseg.kernels import device as device_room  # noqa: E402
-from rtseg.kernels.device import blur, composite, cutout, masks, preprocess, resample  # noqa: E402
+from rtseg.kernels.device import blur, composite, cutout, edges, masks, preprocess, resample, steady  # noqa: E402
 from rtseg.kernels.picture import DevicePicture, PictureFormat  # noqa: E402
 from rtseg.kernels.preprocess import Preprocessor  # noqa: E402
 from rtseg.render.compositor_cuda import CudaCompositor  # noqa: E402
@@ -33,9 +34,11 @@ KERNELS = {
     blur: ("across", "down", "cell_weights", "power_weights"),
     composite: ("composite",),
     cutout: ("rgb_of_planes", "cut_out"),
+    edges: ("marks", "lines", "coefficients", "drawn"),
     masks: ("labels", "alpha_bytes", "class_maps", "spread_colors", "class_counts"),
     preprocess: ("network_input",),
     resample: ("halved", "resized"),
+    steady: ("picture_difference", "light_and_noise", "moved_sums", "matte", "labels"),
 }
 
 
@@ -109,6 +112,21 @@ def test_a_call_only_launches_and_always_the_same(launches, effects):
     assert {name for name, _ in runs[0]} >= {"network_input", "labels", "class_maps"}
 
 
+@pytest.mark.parametrize("is_matte", [True, False], ids=["matte", "labels"])
+def test_smoothing_and_edges_only_launch(launches, is_matte):
+    device = torch.device(DEVICE)
+    memory = StreamMemory(Postprocess(True, True), MASK_WH, FRAME, is_matte=is_matte, device=device)
+    buffers, frame = MemoryBuffers(MASK_WH, device), DevicePicture.empty(FRAME, device=device)
+    mask = torch.zeros_like(buffers.luma)
+    out = torch.zeros((1, *memory.mask_wh[::-1]), dtype=torch.uint8, device=device)
+    with Operations() as operations:
+        memory.run(buffers, mask, frame, out)
+    assert set(operations.names) <= VIEWS
+    found = {name for name, _ in launches}
+    shared = {"picture_difference", "light_and_noise", "moved_sums"}
+    assert found == shared | ({"matte", "marks", "lines", "coefficients", "drawn"} if is_matte else {"labels"})
+
+
 def test_an_allocation_would_be_seen(launches):
     with Operations() as operations:
         torch.empty(3)
@@ -164,15 +182,24 @@ with compiled_for_sm_90() as compiled:
     held = DevicePicture.empty(frame, device="cpu")
     kernel = Preprocessor(frame, (640, 320), device="cpu")
     kernel(held, kernel.empty_input())
+    from rtseg.cuda.stream_memory import MemoryBuffers, Postprocess, StreamMemory
+    for is_matte in (True, False):
+        device = torch.device("cpu")
+        memory = StreamMemory(Postprocess(True, True), (64, 64), frame, is_matte=is_matte, device=device)
+        buffers = MemoryBuffers((64, 64), device)
+        out = torch.zeros((1, *memory.mask_wh[::-1]), dtype=torch.uint8)
+        memory.run(buffers, torch.zeros_like(buffers.luma), held, out)
 print(sorted(compiled))
 """
 
 
 @pytest.mark.slow
-def test_the_preprocess_compiles_to_machine_code_for_hopper_without_a_gpu(tmp_path):
+def test_kernels_compile_to_machine_code_for_hopper_without_a_gpu(tmp_path):
     environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.getcwd()}
     environment.pop("TRITON_INTERPRET", None)
     done = subprocess.run(
-        [sys.executable, "-c", COMPILING], env=environment, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", COMPILING], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert "network_input" in done.stdout, done.stderr[-2000:]
+    for name in (*KERNELS[edges], *KERNELS[steady]):
+        assert f"'{name}'" in done.stdout

@@ -183,7 +183,7 @@ def drawn(
     byte_tables,
     play,
     shown,
-    params,
+    told,
     out,
     size,
     RGB: tl.constexpr,
@@ -215,5 +215,5 @@ def drawn(
         slack = byte_product(tl.load(play + matte).to(tl.int32), sampled(still, mask_size[0], columns, rows, inside))
         before = tl.load(shown + place, mask=inside, other=0).to(tl.int32)
         matte = tl.minimum(tl.maximum(before, matte - slack), matte + slack)
-        tl.store(shown + place, matte, mask=inside & (mode_of(params, x) != ALONE))
+        tl.store(shown + place, matte, mask=inside & (mode_of(told, x) != ALONE))
     tl.store(out + place, matte, mask=inside)

@@ -1,7 +1,7 @@
 """Smoothing of one stream's masks over time: where the picture has changed, and what is shown of a new mask there.
 
 The state of the stream lies in planes that every frame reads and writes, so the frames of a stream must come one after
-the other on one CUDA stream. `params` is what the host knows of a frame: see `rtseg.kernels.steady.FrameParams`.
+the other on one CUDA stream. `told` is what the host knows of a frame: see `rtseg.kernels.steady.frame_params`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def _tile(TILE_W: tl.constexpr, TILE_H: tl.constexpr):
 
 
 @triton.jit
-def mode_of(params, x):
+def mode_of(told, x):
     """Return GO_ON, RESTART or ALONE, int32 in the shape of `x`: Triton's interpreter knows no logic with one bit."""
-    return tl.load(params).to(tl.int32) + 0 * x
+    return tl.load(told).to(tl.int32) + 0 * x
 
 
 @triton.jit
@@ -45,7 +45,7 @@ def picture_difference(
     columns,
     rows,
     size,
-    params,
+    told,
     WINDOW: tl.constexpr,
     TILE_W: tl.constexpr,
     TILE_H: tl.constexpr,
@@ -64,7 +64,7 @@ def picture_difference(
             total += tl.load(place, mask=inside, other=0).to(tl.int32)
     smooth = total.to(tl.float32) * (1.0 / (WINDOW * WINDOW))
     place = y * size[0] + x
-    restart = mode_of(params, x) == RESTART
+    restart = mode_of(told, x) == RESTART
     tl.store(reference + place, smooth, mask=inside & restart)
     before = tl.load(reference + place, mask=inside, other=0)
     tl.store(difference + place, tl.where(restart, 0.0, smooth - before), mask=inside)
@@ -88,7 +88,7 @@ def _keys(difference, offsets, place, count, light, AROUND: tl.constexpr):
 def _ranked(difference, offsets, count, light, rank, AROUND: tl.constexpr, BLOCK: tl.constexpr):
     """Return the value of a rank among the sampled ones, 0 is the least: exact, four bits of its key at a time."""
     low = tl.full((), -(2**31), tl.int64)
-    for digit in tl.static_range(8):
+    for digit in range(8):
         steps = low + (tl.arange(0, 16).to(tl.int64) << (28 - 4 * digit))
         below = tl.full((16,), 0, tl.int32)
         for first in range(0, count, BLOCK):
@@ -132,12 +132,12 @@ def moved_sums(difference, found, sums, pixels, rise, TILE: tl.constexpr):
 
 
 @triton.jit
-def _starts_afresh(sums, sum_count, most_moved, params, x, SUMS: tl.constexpr):
+def _starts_afresh(sums, sum_count, most_moved, told, x, SUMS: tl.constexpr):
     """Return, in the shape of `x`, whether a frame follows no other: the first, one alone, one after a cut."""
     place = tl.arange(0, SUMS)
     total = total_of(tl.load(sums + place, mask=place < sum_count, other=0), 0)
     was_cut = tl.where(total > most_moved, 1, 0) + 0 * x
-    return (mode_of(params, x) != GO_ON) | (was_cut == 1)
+    return (mode_of(told, x) != GO_ON) | (was_cut == 1)
 
 
 @triton.jit
@@ -153,11 +153,11 @@ def _moved_near(difference, found, rise, x, y, size, inside, REACH: tl.constexpr
 
 
 @triton.jit
-def _move_reference(reference, difference, place, moved, fresh, params, stored, goes_on):
+def _move_reference(reference, difference, place, moved, fresh, told, stored, goes_on):
     """Let the reference follow a still picture slowly, and a changed one at once; after a cut it is the picture."""
     before = tl.load(reference + place, mask=stored, other=0)
     apart = tl.load(difference + place, mask=stored, other=0)
-    share = tl.where(fresh, 1.0, tl.maximum(moved, tl.load(params + 1)))
+    share = tl.where(fresh, 1.0, tl.maximum(moved, tl.load(told + 1)))
     tl.store(reference + place, before + apart * share, mask=stored & goes_on)
 
 
@@ -168,7 +168,7 @@ def matte(
     difference,
     change,
     play,
-    params,
+    told,
     out,
     still_out,
     size,
@@ -184,7 +184,7 @@ def matte(
     x, y = _tile(TILE_W, TILE_H)
     inside = (x < size[0]) & (y < size[1])
     place = y * size[0] + x
-    fresh = _starts_afresh(change[1], change[2], change[3], params, x, SUMS)
+    fresh = _starts_afresh(change[1], change[2], change[3], told, x, SUMS)
     moved = _moved(tl.load(difference + place, mask=inside, other=0), change[0], change[4])
     new = tl.load(mask + place, mask=inside, other=0).to(tl.int32)
     before = tl.load(planes[2] + place, mask=inside, other=0).to(tl.int32)
@@ -192,7 +192,7 @@ def matte(
     level = clamped(rounded(state))
     above = tl.maximum(tl.minimum(new, before) - level, 0)
     below = tl.maximum(level - tl.maximum(new, before), 0)
-    weight = tl.maximum(tl.load(params + GAINS_AT + tl.maximum(above, below)), moved)
+    weight = tl.maximum(tl.load(told + GAINS_AT + tl.maximum(above, below)), moved)
     state = tl.where(fresh, new.to(tl.float32), state + weight * (new.to(tl.float32) - state))
     averaged = clamped(rounded(state))
     still = tl.where(fresh, 0, clamped(rounded(255.0 - 255.0 * moved)))
@@ -201,8 +201,8 @@ def matte(
     shown = tl.minimum(tl.maximum(shown, averaged - slack), averaged + slack)
     tl.store(out + place, shown, mask=inside)
     tl.store(still_out + place, still, mask=inside)
-    stored = inside & (mode_of(params, x) != ALONE)
-    _move_reference(planes[0], difference, place, moved, fresh, params, stored, mode_of(params, x) == GO_ON)
+    stored = inside & (mode_of(told, x) != ALONE)
+    _move_reference(planes[0], difference, place, moved, fresh, told, stored, mode_of(told, x) == GO_ON)
     tl.store(planes[1] + place, state, mask=stored)
     tl.store(planes[2] + place, new, mask=stored)
     tl.store(planes[3] + place, shown, mask=stored)
@@ -214,7 +214,7 @@ def labels(
     planes,
     difference,
     change,
-    params,
+    told,
     out,
     size,
     REACH: tl.constexpr,
@@ -229,7 +229,7 @@ def labels(
     x, y = _tile(TILE_W, TILE_H)
     inside = (x < size[0]) & (y < size[1])
     place = y * size[0] + x
-    fresh = _starts_afresh(change[1], change[2], change[3], params, x, SUMS)
+    fresh = _starts_afresh(change[1], change[2], change[3], told, x, SUMS)
     moved = _moved_near(difference, change[0], change[4], x, y, size, inside, REACH)
     new = tl.load(mask + place, mask=inside, other=0).to(tl.int32)
     shown = tl.load(planes[1] + place, mask=inside, other=0).to(tl.int32)
@@ -237,11 +237,11 @@ def labels(
     seen = tl.load(planes[3] + place, mask=inside, other=0).to(tl.int32)
     seen = tl.where(new != rival, 0, seen)
     seen = tl.where(fresh | (new == shown), 0, tl.minimum(seen, 254) + 1)
-    believed = fresh | (seen >= tl.load(params + 2).to(tl.int32) + 0 * x) | _true(moved > 0.5)
+    believed = fresh | (seen >= tl.load(told + 2).to(tl.int32) + 0 * x) | _true(moved > 0.5)
     shown = tl.where(believed, new, shown)
     tl.store(out + place, shown, mask=inside)
-    stored = inside & (mode_of(params, x) != ALONE)
-    _move_reference(planes[0], difference, place, moved, fresh, params, stored, mode_of(params, x) == GO_ON)
+    stored = inside & (mode_of(told, x) != ALONE)
+    _move_reference(planes[0], difference, place, moved, fresh, told, stored, mode_of(told, x) == GO_ON)
     tl.store(planes[1] + place, shown, mask=stored)
     tl.store(planes[2] + place, new, mask=stored)
     tl.store(planes[3] + place, seen, mask=stored)
