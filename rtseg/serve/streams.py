@@ -89,7 +89,7 @@ class Stream:
             ended = asyncio.Event()
             try:
                 segmenter, effects = await self._room.drawing(self.settings)
-                source = self._make_source()
+                source = await self._room.off_loop(self._make_source)
                 said = partial(self._room.call_soon, ended.set)
                 runner = Runner(source, segmenter, effects, self._take_sink, name="stream", on_end=said)
             except RtsegError as error:

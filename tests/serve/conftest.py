@@ -37,6 +37,13 @@ def desk_person() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerUnderTest]:
-    """A server with one stream, shared by the tests of a file."""
-    with ServerUnderTest(streams=("desk=synthetic:desk?size=160x120&fps=15",)) as server:
+    """A server with one stream and an engine that costs nothing, shared by the tests of a file."""
+    with ServerUnderTest(streams=("desk=synthetic:desk?size=160x120&fps=15",), backend="fake") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def real_server() -> Iterator[ServerUnderTest]:
+    """A server with the real engine, shared by the tests of a file."""
+    with ServerUnderTest() as server:
         yield server

@@ -54,6 +54,7 @@ class ServerUnderTest:
         self._thread.start()
         assert self._ready.wait(30)
         if self.error is not None:
+            self.listener.close()
             raise self.error
         return self
 

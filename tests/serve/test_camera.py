@@ -7,8 +7,11 @@ import time
 
 import cv2
 import numpy as np
+import pytest
 
 from tests.serve.parts import Browser, ServerUnderTest, run, wait_until
+
+pytestmark = pytest.mark.timeout(180)  # beside everything else that runs on the machine
 
 
 def detail(rgb: np.ndarray, where: np.ndarray) -> float:
@@ -17,13 +20,13 @@ def detail(rgb: np.ndarray, where: np.ndarray) -> float:
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F))[where].mean())
 
 
-def test_the_background_comes_back_blurred_and_the_person_not(server, desk, desk_person):
+def test_the_background_comes_back_blurred_and_the_person_not(real_server, desk, desk_person):
     inside = cv2.erode((desk_person > 200).astype(np.uint8), np.ones((25, 25))) > 0
     outside = cv2.erode((desk_person < 10).astype(np.uint8), np.ones((35, 35))) > 0
     still = [desk[0]]
 
     async def work() -> None:
-        browser = await Browser(server, still).start(settings={"effect": "none"})
+        browser = await Browser(real_server, still).start(settings={"effect": "none"})
         try:
             await browser.wait_for_frames(8)
             plain = browser.frames[-1]
@@ -39,9 +42,9 @@ def test_the_background_comes_back_blurred_and_the_person_not(server, desk, desk
     run(work())
 
 
-def test_effect_model_and_strength_change_without_a_new_connection(server, desk):
+def test_effect_model_and_strength_change_without_a_new_connection(real_server, desk):
     async def work() -> None:
-        browser = await Browser(server, desk).start(settings={"effect": "replace", "color": "#00ff00"})
+        browser = await Browser(real_server, desk).start(settings={"effect": "replace", "color": "#00ff00"})
         path = f"/api/camera/{browser.answer['session']}"
         try:
             await wait_until(lambda: browser.frames and greenness(browser.frames[-1]) > 80, 40)
@@ -83,14 +86,16 @@ def test_the_page_is_told_what_is_measured(server, desk):
     run(work())
 
 
-def test_the_time_strip_comes_back_as_it_went(server, desk):
+def test_the_time_strip_comes_back_as_it_went(real_server, desk):
     cells = np.random.default_rng(1).integers(0, 2, 40).astype(bool)
     strip = np.repeat(np.where(cells, 255, 0), 320 // 40).astype(np.uint8)
     picture = np.array(desk[0])
     picture[-16:] = strip[None, :, None]
 
     async def work(kept: bool) -> np.ndarray:
-        browser = await Browser(server, [picture]).start(settings={"effect": "replace", "color": "#808080"}, strip=kept)
+        browser = await Browser(real_server, [picture]).start(
+            settings={"effect": "replace", "color": "#808080"}, strip=kept
+        )
         try:
             await browser.wait_for_frames(8)
             return browser.frames[-1]
@@ -116,7 +121,7 @@ def test_a_browser_that_vanishes_is_forgotten_within_ten_seconds(desk):
         await browser.close()
         return time.monotonic() - began
 
-    with ServerUnderTest() as server:
+    with ServerUnderTest(backend="fake") as server:
         assert run(work(server)) < 10.0
 
 

@@ -65,7 +65,7 @@ def test_a_body_that_is_too_large_is_refused_before_and_while_it_comes(server):
 
 
 def test_without_the_token_nothing_is_answered_and_with_it_everything():
-    with ServerUnderTest(token=TOKEN) as server:
+    with ServerUnderTest(token=TOKEN, backend="fake") as server:
         assert server.ask("GET", "/").status == 401
         assert server.ask("GET", "/api/info").status == 401
         assert server.ask("GET", "/api/info?token=wrong").status == 401
@@ -87,7 +87,7 @@ def test_without_the_token_nothing_is_answered_and_with_it_everything():
 def test_slow_senders_are_given_up(monkeypatch):
     monkeypatch.setattr("rtseg.serve.server.HEAD_SECONDS", 0.6)
     monkeypatch.setattr("rtseg.serve.guard.RECEIVE_SECONDS", 0.6)
-    with ServerUnderTest(limits=small_limits()) as server:
+    with ServerUnderTest(limits=small_limits(), backend="fake") as server:
         head = f"POST /api/camera HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 100\r\n"
         slow = {
             "says nothing": b"",
@@ -111,7 +111,10 @@ def test_slow_senders_are_given_up(monkeypatch):
 
 def test_a_body_that_trickles_is_given_up(monkeypatch):
     monkeypatch.setattr("rtseg.serve.guard.RECEIVE_SECONDS", 1.0)
-    with ServerUnderTest() as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with (
+        ServerUnderTest(backend="fake") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as client,
+    ):
         head = f"POST /api/videos HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 100000\r\n\r\n"
         client.sendall(head.encode())
         began = time.monotonic()
@@ -130,7 +133,7 @@ def test_a_body_that_trickles_is_given_up(monkeypatch):
 
 
 def test_more_connections_than_there_may_be_are_ended():
-    with ServerUnderTest(limits=small_limits(connections=5)) as server:
+    with ServerUnderTest(limits=small_limits(connections=5), backend="fake") as server:
         clients = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(8)]
         try:
             ended = 0
