@@ -282,7 +282,8 @@ export class CameraTab {
   showRecording(on) {
     const button = byId("record");
     button.setAttribute("aria-pressed", String(on));
-    button.lastElementChild.textContent = on ? "Stop recording" : "Record";
+    button.title = on ? "Finish the recording and save it" : "";
+    button.lastElementChild.textContent = on ? "Finish" : "Record";
     byId("record-time").hidden = !on;
     byId("record-time").lastElementChild.textContent = "0:00";
   }

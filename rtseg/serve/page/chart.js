@@ -3,7 +3,7 @@
 import { milliseconds, themed } from "./dom.js";
 
 const WINDOW_MS = 60000;
-const LEFT_PX = 44;
+const LEFT_PX = 54;
 const BOTTOM_PX = 20;
 const TOP_PX = 10;
 const REDRAW_MS = 200;

@@ -73,7 +73,6 @@ class Tile {
     connection.addEventListener("connectionstatechange", () => {
       if (this.connection === connection && ["failed", "closed"].includes(connection.connectionState)) this.fallBack();
     });
-    this.patience = setTimeout(() => this.fallBack(), FIRST_PICTURE_MS);
     try {
       const { viewer } = await negotiate(connection, (offer) => call("POST", `${this.path}/offer`, { json: offer }));
       if (this.connection === connection) this.viewer = viewer;
@@ -104,7 +103,6 @@ class Tile {
   }
 
   shown() {
-    clearTimeout(this.patience);
     this.stage.dataset.state = "live";
     const width = this.way === "mjpeg" ? this.image.naturalWidth : this.video.videoWidth;
     const height = this.way === "mjpeg" ? this.image.naturalHeight : this.video.videoHeight;
@@ -113,7 +111,6 @@ class Tile {
 
   /** Stop showing; nothing goes over the network any more. */
   stop() {
-    clearTimeout(this.patience);
     clearTimeout(this.retry);
     this.endFrames?.();
     const { connection, viewer } = this;
@@ -124,14 +121,23 @@ class Tile {
     this.image.removeAttribute("src");
   }
 
+  /** Fall back where the server has pictures and none comes through; a source without any is not WebRTC's fault. */
+  judge(state) {
+    const waiting = this.way === "webrtc" && this.stage.dataset.state !== "live" && state === "live";
+    if (!waiting) this.waitingSince = null;
+    else if (performance.now() - (this.waitingSince ??= performance.now()) > FIRST_PICTURE_MS) this.fallBack();
+  }
+
   /** Show what the server says of this stream. */
   show({ state, detail, fps, frame_age_ms: age }) {
     chip(this.field.state, state, WORDS[state] || state);
+    this.judge(state);
+    this.element.dataset.state = state;
     this.stage.querySelector(".stage-wait p").textContent = state === "live" ? WORDS.connecting : WORDS[state] || state;
     const number = typeof age === "object" ? age?.last : age;
     this.field.detail.textContent = detail || "";
     this.field.detail.title = detail || "";
-    this.field.fps.textContent = Number.isFinite(fps) ? `${fps.toFixed(1)} fps` : "";
+    this.field.fps.textContent = fps > 0 ? `${fps.toFixed(1)} fps` : "";
     this.field.age.textContent = Number.isFinite(number) ? `${milliseconds(number)} old` : "";
   }
 }

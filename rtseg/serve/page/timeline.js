@@ -4,7 +4,7 @@ import { fit, placeTip } from "./chart.js";
 import { clock, make, themed } from "./dom.js";
 import { percent } from "./legend.js";
 
-const LEFT_PX = 44;
+const LEFT_PX = 54;
 const BOTTOM_PX = 20;
 const TOP_PX = 8;
 const STEP_SECONDS = 1;
