@@ -6,8 +6,8 @@ import contextlib
 import os
 import secrets
 import sys
-import threading
 from dataclasses import dataclass
+from typing import NoReturn
 
 from rtseg.cli.request import key_values
 from rtseg.errors import BackendUnavailable
@@ -69,14 +69,15 @@ def execute(request: ServeRequest) -> int:
             sys.stdout.flush()
 
     serve(options, on_ready=say)
-    _leave_loading_behind()
-    return 0
+    return leave_at_once()
 
 
-def _leave_loading_behind() -> None:
-    """End the process at once where a model is still being loaded, which nothing can stop: Ctrl-C means now."""
-    if any(thread.name.startswith("rtseg-") for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(0)
+def leave_at_once() -> NoReturn:
+    """End the process: everything is closed by now, and taking Python and the engines' libraries down takes a second.
+
+    A model that is still being loaded, which nothing can stop, is left behind too: Ctrl-C means now.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
