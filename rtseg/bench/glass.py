@@ -14,7 +14,8 @@ Note [The far glass]
               The file is decoded again after the run and the code is read from the decoded pictures, which is why it
               survives a real codec. The encoder's own delay and the muxer's buffer are in it; what is still inside
               them at the end counts from when the file was closed.
-    A stream's or a page's end can read the code with `timecode.read_code` and `timecode.age_seconds` on the same
+    udp       the moment a receiver on this machine had decoded it; see rtseg/bench/glass_network.py.
+    A page's end can read the code with `timecode.read_code` and `timecode.age_seconds` on the same
     machine, since the monotonic clock is one for all its processes.
 
 What is drawn is part of what is measured: the strip costs a copy of the frame at the source (about 0.4 ms at 720p), and
@@ -330,7 +331,7 @@ def glass_pair(source: Source, sink: Sink, *, warm_up_frames: int = WARM_UP_FRAM
 
     Args:
         source: where frames come from, not yet open; pacing included.
-        sink: null, window, a video file or a folder of pictures, not yet open.
+        sink: null, window, a video file, a folder of pictures or a UDP stream to this machine, not yet open.
         warm_up_frames: pictures at the beginning that are not counted.
 
     Raises:
@@ -343,6 +344,10 @@ def glass_pair(source: Source, sink: Sink, *, warm_up_frames: int = WARM_UP_FRAM
         )
     log = StampLog()
     stamped = StampedSource(source, log)
+    if sink.name == "udp":
+        from rtseg.bench.glass_network import NetworkGlassSink
+
+        return stamped, NetworkGlassSink(sink, log, warm_up_frames=warm_up_frames)
     if isinstance(sink, FileSink):
         return stamped, FileGlassSink(sink, log, warm_up_frames=warm_up_frames)
     kind = WindowGlassSink if sink.name == "window" else GlassSink
@@ -386,7 +391,8 @@ def measure_glass(
         source: what `rtseg.run` takes, or a `Source` object that is not open yet (pacing inside).
         model: bundle name, bundle folder, .onnx file, or a loaded segmenter, which stays open.
         effect: what to draw; None: the bundle's default.
-        sink: "null", "window", a video file, a folder of pictures, or a `Sink` object that is not open yet.
+        sink: "null", "window", a video file, a folder of pictures, "udp://127.0.0.1:PORT", or a `Sink` object that is
+            not open yet.
         warm_up_frames: pictures at the beginning that are not counted.
         source_options: options of `open_source`, where `source` is no `Source` object.
         options: what else `rtseg.run` takes: backend, precision, policy, max_frames, smoothing …

@@ -28,8 +28,14 @@ BURST_SECONDS: Final = 0.001
 """A key picture is a hundred datagrams; receivers have room for about that many, so they are given time to read."""
 
 FULL_SECONDS: Final = 0.2
-MUXER: Final = {"flush_packets": "1", "max_interleave_delta": "1", "pes_payload_size": "0"}
-"""Out at once: no packet waits for one of the other stream, and sound is not gathered."""
+MUXER: Final = {
+    "flush_packets": "1",
+    "max_interleave_delta": "1",
+    "pes_payload_size": "0",
+    "omit_video_pes_length": "0",
+}
+"""Out at once: no packet waits for one of the other stream, sound is not gathered, and a picture says how long it is,
+so that a receiver need not wait for the next to know where it ends."""
 
 
 class TransportCarrier(Carrier):

@@ -216,7 +216,7 @@ class Wire:
                 return
         what = fault or ("taken nothing" if for_writing else "given no answer")
         raise SinkError(
-            f"output {self._address}: got a timeout, the peer has {what} for {seconds:g} s; expected it to keep up. "
+            f"output {self._address}: got a timeout, the peer has {what} for {seconds:.2g} s; expected it to keep up. "
             f"Check the server and the network."
         )
 
