@@ -107,7 +107,7 @@ def main() -> None:
             browsing(folder / "profile", clip_file(folder)) as driver,
         ):
             page = Page(driver, address)
-            page.resize(1400, 960)
+            page.resize(1400, 1036)
             if options.shots:
                 all_states(page, options.shots, drive_file(folder))
                 return

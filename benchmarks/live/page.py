@@ -32,8 +32,6 @@ from tests.serve.page.parts import Page, browsing, chromium, detail, serving, th
 
 WARM_SECONDS = 8.0
 CLIP_FRAMES = 60
-LIKELY_ROWS = 24
-"""Rows at the bottom that are left out where detail is measured: the time strip and its surroundings."""
 
 SECOND_READER = """
 const done = arguments[0];
@@ -73,7 +71,6 @@ def person_and_rest(pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.bool_
     near = np.ones((25, 25), np.uint8)
     person = cv2.erode((stack.min(axis=0) > 0.95).astype(np.uint8), near) > 0
     rest = cv2.dilate((stack.max(axis=0) > 0.05).astype(np.uint8), near) == 0
-    person[-LIKELY_ROWS:] = rest[-LIKELY_ROWS:] = False
     return person, rest
 
 
@@ -125,7 +122,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             load.append(os.getloadavg()[0])
             time.sleep(1)
         measured, own = page.js("return window.measured"), page.numbers()
-        shown = page.grab()
+        shown = np.ascontiguousarray(page.grab()[:height])  # below: a margin and the time strip
         drops = page.text("#drop-causes")
         _shoot(page, options.shots)
         return {

@@ -182,7 +182,7 @@ export class CameraTab {
 
   fitStage(capture) {
     const stage = byId("camera-stage");
-    const shownPart = 1 - capture.hiddenPart;
+    const { shownPart } = capture;
     stage.style.setProperty("--ratio", String(this.result.videoWidth / (this.result.videoHeight * shownPart)));
     stage.style.setProperty("--grow", `${100 / shownPart}%`);
     if (byId("mirror").getAttribute("aria-pressed") === "true") stage.classList.add("mirrored");
@@ -199,7 +199,7 @@ export class CameraTab {
     byId("engine-line").textContent = [
       Number.isFinite(stats.infer_ms) ? `inference ${stats.infer_ms.toFixed(1)} ms` : "",
       Number.isFinite(inServer) ? `in the server ${milliseconds(inServer)}` : "",
-      `${this.result.videoWidth} × ${this.result.videoHeight}`,
+      this.capture && `${this.result.videoWidth} × ${Math.round(this.result.videoHeight * this.capture.shownPart)}`,
     ].filter(Boolean).join(" · ");
   }
 
@@ -244,7 +244,7 @@ export class CameraTab {
 
   async takeSnapshot() {
     try {
-      save(await snapshot(this.result, this.capture.hiddenPart), `rtseg-${stampForName()}.png`);
+      save(await snapshot(this.result, this.capture.shownPart), `rtseg-${stampForName()}.png`);
       announce("Snapshot saved");
       this.flash();
     } catch (error) {
@@ -261,7 +261,7 @@ export class CameraTab {
 
   beginRecording() {
     try {
-      this.recording = new Recording(this.result, this.capture.hiddenPart);
+      this.recording = new Recording(this.result, this.capture.shownPart);
     } catch (error) {
       notice(byId("camera-error"), error.message);
       return;

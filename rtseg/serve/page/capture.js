@@ -1,4 +1,7 @@
-// The browser's camera, with the time strip drawn into every picture on its way to the server.
+// The browser's camera, with the time strip drawn below every picture on its way to the server.
+//
+// Between picture and strip lies a margin that continues the picture's last rows, so that a blur has no black and white
+// blocks to draw from. Neither is shown: what is seen is the whole picture of the camera, and nothing else.
 
 import { everyFrame } from "./frames.js";
 import { STRIP_PX, drawStrip } from "./strip.js";
@@ -53,24 +56,23 @@ export class Capture extends EventTarget {
   draw(now, metadata) {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!width) return;
-    if (this.canvas.width !== width || this.canvas.height !== height) {
+    const margin = 2 * Math.round(height / 24);
+    const whole = height + margin + STRIP_PX;
+    if (this.canvas.width !== width || this.canvas.height !== whole) {
       this.canvas.width = width;
-      this.canvas.height = height;
+      this.canvas.height = whole;
+      this.shownPart = height / whole;
     }
     const taken = metadata.captureTime;
     const stamp = taken > now - OLDEST_CAPTURE_MS && taken <= now ? taken : now; // when the camera had it, where the browser tells
     this.context.drawImage(this.video, 0, 0, width, height);
-    drawStrip(this.context, width, height, Math.round(stamp) >>> 0);
+    this.context.drawImage(this.video, 0, height - 2, width, 2, 0, height, width, margin);
+    drawStrip(this.context, width, whole, Math.round(stamp) >>> 0);
   }
 
-  /** Height of the picture that is sent, strip included, in px. */
+  /** Height of what is sent, margin and strip included, in px. */
   get height() {
     return this.canvas.height;
-  }
-
-  /** The part of the height that the strip hides, 0..1. */
-  get hiddenPart() {
-    return (STRIP_PX + 2) / this.canvas.height; // two rows more: the codec smears the edge
   }
 
   close() {
@@ -83,5 +85,5 @@ export class Capture extends EventTarget {
 /** The cameras that the browser tells of, as [id, name]. */
 export async function cameras() {
   const devices = (await navigator.mediaDevices?.enumerateDevices?.()) || [];
-  return devices.filter((device) => device.kind === "videoinput" && device.deviceId).map((device, i) => [device.deviceId, device.label || `Camera ${i + 1}`]);
+  return devices.filter((device) => device.kind === "videoinput" && device.deviceId).map((device, i) => [device.deviceId, device.label.replace(/^.*\//, "") || `Camera ${i + 1}`]);
 }

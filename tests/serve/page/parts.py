@@ -24,8 +24,6 @@ START_SECONDS = 40.0
 SCENE_FRAMES = 6
 CAMERA_FPS = 8
 CAMERA_WH = (640, 360)
-STRIP_ROWS = 20
-"""Rows at the bottom of a picture that belong to the time strip, and a few that the codec smears."""
 QUIET_FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -114,8 +112,6 @@ def desk_scene() -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_], NDArray[np
     near = np.ones((25, 25), np.uint8)
     person = cv2.erode(np.min(alphas, axis=0), near) > 250
     room = cv2.dilate(np.max(alphas, axis=0), near) < 5
-    for mask in (person, room):
-        mask[-STRIP_ROWS:] = False
     return pictures, person, room
 
 
