@@ -25,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _LOG: Final = logging.getLogger("rtseg.serve")
 RECEIVE_SECONDS: Final = 10.0
 """How long the next piece of a body may take."""
+DRAIN_SECONDS: Final = 2.0
+"""How long what is left of a body is taken after it was answered."""
 LEAST_BYTES_A_SECOND: Final = 20_000
 """How slowly a body may come after the first seconds."""
 TOO_SLOW: Final = "request: got its body too slowly; expected it at once. Send it again."
@@ -206,10 +208,23 @@ class _Exchange:
             self._answering = True
             own = [*HEADERS, (b"set-cookie", self.cookie.encode())] if self.cookie else list(HEADERS)
             message = {**message, "headers": [*message.get("headers", []), *own]}
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._drain()
         try:
             await asyncio.wait_for(self._send(message), SEND_SECONDS)
         except TimeoutError:
             raise ClientTooSlow from None
+
+    async def _drain(self) -> None:
+        """Take the rest of a body that was answered early: a client that still sends would see a broken connection."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_SECONDS
+        while not self._body_ended:
+            try:
+                message = await asyncio.wait_for(self._receive(), deadline - loop.time())
+            except TimeoutError:
+                return
+            self._body_ended = message["type"] != "http.request" or not message.get("more_body", False)
 
     async def refuse(self, refused: Refused) -> None:
         """Answer with an error and end the connection, as some of the body may still be on its way."""
