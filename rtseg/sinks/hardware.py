@@ -27,6 +27,7 @@ from av.codec.hwaccel import HWAccel
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import CudaContext
 
+from rtseg.codec_words import codec_user, reason_of
 from rtseg.device_picture import DeviceYuv420
 from rtseg.errors import ConfigError, SinkError
 from rtseg.sinks.base import Sink, StreamFormat
@@ -73,7 +74,7 @@ class HardwareFileSink(FileSink):
     @property
     def encoder(self) -> str:
         """Who encodes: "nvenc", or "cpu (REASON)". Known once it is open."""
-        return "nvenc" if not self._why_not else f"cpu ({self._why_not})"
+        return codec_user("nvenc", self._why_not)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -157,6 +158,4 @@ def _open_and_close(plan: EncoderPlan, size_wh: tuple[int, int], said: Sequence[
         encoder.pix_fmt, encoder.time_base, encoder.options = "nv12", Fraction(1, 30), dict(plan.options)
         encoder.open()
     except (av.FFmpegError, ValueError, NotImplementedError) as error:
-        complaints = [text.strip() for _, _, text in said if text.strip()]
-        text = complaints[0] if complaints else (getattr(error, "strerror", None) or str(error))
-        raise SinkError(" ".join(text.split())[:160].rstrip(".")) from error
+        raise SinkError(reason_of(said, error)) from error

@@ -16,6 +16,7 @@ import av
 import av.logging
 from av.codec.hwaccel import HWAccel
 
+from rtseg.codec_words import codec_user, reason_of
 from rtseg.device_picture import DeviceYuv420
 from rtseg.errors import DecodeError, SourceError
 from rtseg.sources.base import Source, SourceInfo
@@ -53,7 +54,7 @@ class HardwareFileSource(FileSource):
     @property
     def decoder(self) -> str:
         """Who decodes: "nvdec", or "cpu (REASON)". Known once it is open."""
-        return "nvdec" if self._accelerator is not None else f"cpu ({self._why_not})"
+        return codec_user("nvdec", "" if self._accelerator is not None else self._why_not)
 
     _why_not = "not open yet"
 
@@ -146,13 +147,6 @@ class SurfaceReader(PictureReader):
 def upgraded(source: Source) -> Source:
     """Return the source that decodes on the GPU in place of one that reads a video file; any other as it is."""
     return HardwareFileSource.like(source) if type(source) is FileSource else source
-
-
-def reason_of(said: list[tuple[int, str, str]], error: Exception) -> str:
-    """Return in one line what FFmpeg said went wrong: its own first complaint, else the exception's."""
-    complaints = [text.strip() for _, _, text in said if text.strip()]
-    text = complaints[0] if complaints else (getattr(error, "strerror", None) or str(error))
-    return " ".join(text.split())[:160].rstrip(".")
 
 
 @contextmanager

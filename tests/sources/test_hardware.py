@@ -10,7 +10,7 @@ import pytest
 from rtseg.device_picture import DeviceYuv420
 from rtseg.errors import DecodeError, SourceError
 from rtseg.sources.file import FileSource
-from rtseg.sources.hardware import HardwareFileSource, SurfaceReader, reason_of, upgraded
+from rtseg.sources.hardware import HardwareFileSource, SurfaceReader, upgraded
 from rtseg.sources.synthetic import SyntheticSource
 from rtseg.types import Yuv420, picture_size_wh
 from tests.conftest import PRESENT
@@ -121,12 +121,6 @@ def test_planes_that_are_read_come_to_the_host_once():
     assert (picture.y[0, 0], picture.u[0, 0], picture.v[0, 0]) == (9, 8, 7)
     assert downloads == [1]
     assert "size_wh=(6, 4)" in repr(picture)
-
-
-def test_the_reason_is_the_first_complaint_else_the_exceptions_text():
-    said = [(16, "CUDA", "Cannot load libnvcuvid.so.1\n"), (16, "h264", "Failed setup for format cuda\n")]
-    assert reason_of(said, RuntimeError("x")) == "Cannot load libnvcuvid.so.1"
-    assert reason_of([], NotImplementedError("No supported hardware config.")) == "No supported hardware config"
 
 
 @pytest.mark.needs_cuda
