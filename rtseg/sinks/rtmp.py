@@ -42,6 +42,9 @@ HANDSHAKE_BYTES: Final = 1536
 CONTROL, COMMANDS, SOUNDS, PICTURES = 2, 3, 4, 6
 """Chunk channels."""
 
+SECOND_THOUGHTS_SECONDS: Final = 0.2
+"""How long is waited for a server (nginx) that says "start" before it looks whether one may, and then hangs up."""
+
 PING, PONG = 6, 7
 KEY, INTER, AVC = 0x10, 0x20, 7
 AAC_44K_STEREO: Final = 0xAF
@@ -90,6 +93,7 @@ class RtmpCarrier(Carrier):
             self._publish()
             self._published = True
             self._send_headers(carried)
+            self._note(self._wire.listen(SECOND_THOUGHTS_SECONDS))
 
     def picture(self, picture: EncodedPicture) -> None:
         """Send one picture."""

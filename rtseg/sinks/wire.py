@@ -111,6 +111,18 @@ class Wire:
             raise PeerClosed(str(self.lost("it closed the connection")))
         return content
 
+    def listen(self, seconds: float) -> bytes:
+        """Return everything that comes within a time.
+
+        Raises:
+            SinkError: the peer has closed the connection meanwhile.
+        """
+        until, content = time.monotonic() + seconds, b""
+        while (left := until - time.monotonic()) > 0 and not self._cut:
+            if select.select([self._open_socket], [], [], min(left, SLICE_SECONDS))[0]:
+                content += self.pending()
+        return content
+
     def cut(self) -> None:
         """Make whatever waits give up within `SLICE_SECONDS`, and everything after it at once."""
         self._cut = True
