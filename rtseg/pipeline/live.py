@@ -26,6 +26,10 @@ TICK_SECONDS: Final = 0.1
 """How often a silent source is looked at."""
 
 
+MOST_BROKEN: Final = 10
+"""So many broken packets without a picture between them, in a silence, and the stream is another than it was."""
+
+
 class LiveCapture:
     """The body of the capture thread for one live source.
 
@@ -58,7 +62,10 @@ class LiveCapture:
         self._stats = stats
         self._stopping = stopping
         self._queue: PacketQueue | None = None
+        self.is_stuck = False
+        """True where the reading thread did not end in time: then the source must not be closed under it."""
         self._wait_seconds = 0.0
+        self._errors_at_frame = 0
 
     @property
     def waiting_packets(self) -> int:
@@ -80,7 +87,7 @@ class LiveCapture:
             except SourceError as error:
                 if self._stopping.is_set():
                     return
-                if not self._source.can_reopen or not self._options.reconnect_max_seconds:
+                if self.is_stuck or not self._source.can_reopen or not self._options.reconnect_max_seconds:
                     raise
                 self._find_again(error)
             if self._stopping.is_set():
@@ -102,6 +109,7 @@ class LiveCapture:
         """Hand a frame on; return True when no more are wanted."""
         self._stats.stage("decode").add(decode_ns)
         self._watch.saw_frame(frame)
+        self._errors_at_frame = self._source.counters.decode_errors
         self._wait_seconds = 0.0
         place.frame_index = frame.frame_index + 1
         return self._hand_over(frame)
@@ -117,6 +125,7 @@ class LiveCapture:
             while reading.is_alive() and time.monotonic() < deadline:
                 source.interrupt()
                 reading.join(TICK_SECONDS)
+            self.is_stuck = reading.is_alive()
 
     def _decode_all(self, source: PacketSource, queue: PacketQueue, place: Place) -> None:
         catching_up = CatchUp(source, queue, never=not self._catches_up)
@@ -150,6 +159,12 @@ class LiveCapture:
             raise SourceError(
                 f"source {self._source.info.source_id}: got no frame for {silent_seconds:.1f} s; "
                 f"expected one within {limit_seconds:.1f} s. Is the sender still there?"
+            )
+        broken = self._source.counters.decode_errors - self._errors_at_frame
+        if silent_seconds > limit_seconds and broken >= MOST_BROKEN:
+            raise SourceError(
+                f"source {self._source.info.source_id}: got {broken} packets that cannot be decoded and no picture for "
+                f"{silent_seconds:.1f} s; expected pictures. Has the codec changed? It is opened anew."
             )
         if silent_seconds > limit_seconds + KEYFRAME_SECONDS:
             raise SourceError(

@@ -393,7 +393,7 @@ class Pipeline:
         deadline = time.monotonic() + JOIN_SECONDS
         while (alive := [w for w in self._workers if not w.join(0.05)]) and time.monotonic() < deadline:
             self._source.interrupt()
-        if alive:
+        if alive or (self._capturing is not None and self._capturing.is_stuck):
             self.stats.notes.append("a source did not answer within 2 s and was left behind")
         else:
             self._source.close()

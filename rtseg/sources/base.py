@@ -72,7 +72,7 @@ class SourceCounters:
     dropped_decode: int = 0
     """Frames that were skipped, undecoded, because decoding fell behind a live source."""
     repeated: int = 0
-    """Frames of a live source that were the same picture as the one before, to the byte."""
+    """Frames of a live source that were the same picture as the one before, but for what coding changes."""
     notes: list[str] = field(default_factory=list)
     """One plain sentence for each kind of trouble met, ready to be shown as a warning at the end."""
 

@@ -111,9 +111,10 @@ def demuxer_options(
     options = {
         "probesize": str(probe_bytes),
         "analyzeduration": str(round(probe_seconds * 1e6)),
-        "fpsprobesize": "0",  # the rate is not worth waiting for twenty frames
         "protocol_whitelist": _PROTOCOLS,
     }
+    if address.scheme not in ("http", "https"):  # there it may be a file, whose rate is worth looking for
+        options["fpsprobesize"] = "0"
     if address.scheme in ("rtsp", "rtsps"):
         options |= {"rtsp_transport": transport, "allowed_media_types": "video+audio"}
     elif address.scheme in ("rtmp", "rtmps"):

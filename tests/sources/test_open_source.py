@@ -52,9 +52,11 @@ def test_keyword_arguments_win() -> None:
 
 
 @pytest.mark.parametrize("spec", ["rtsp://user:secret@cam/1", "http://x/y.mp4", "udp://1.2.3.4:5", "rtmp://a/b"])
-def test_network_streams_come_later_and_no_secret_is_told(spec: str) -> None:
-    with pytest.raises(SourceError, match="not supported yet") as caught:
-        open_source(spec)
+def test_an_address_is_a_stream_described_without_a_connection(spec: str) -> None:
+    source = open_source(spec)
+    assert type(source).__name__ == "StreamSource"
+    with pytest.raises(SourceError, match="not open") as caught:
+        _ = source.info
     assert "secret" not in str(caught.value)
 
 
