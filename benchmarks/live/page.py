@@ -135,6 +135,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "rest": round(detail(shown, rest) / detail(pictures[0], rest), 3) if rest.any() else None,
             },
             "load_average": {"mean": round(float(np.mean(load)), 1), "max": round(float(np.max(load)), 1)},
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "browser": driver.capabilities["browserVersion"],
         }
 

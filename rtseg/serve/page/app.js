@@ -10,7 +10,7 @@ import { VideoTab } from "./video.js";
 const RETRY_MS = 2000;
 const TABS = ["camera", "video", "streams"];
 
-const tabs = { camera: new CameraTab(), video: new VideoTab(), streams: new StreamsTab() };
+const tabs = { camera: new CameraTab(), video: new VideoTab(() => select("video")), streams: new StreamsTab() };
 let shown = "camera";
 
 function select(name, focus = false) {

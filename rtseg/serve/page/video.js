@@ -18,7 +18,9 @@ const FILES = [
 ];
 
 export class VideoTab {
-  constructor() {
+  /** `onFile()` is called when a file was dropped anywhere, to bring this tab to the front. */
+  constructor(onFile) {
+    this.onFile = onFile;
     this.form = new SettingsForm(byId("video-settings"), { prefix: "video-", onChange: () => this.showApply() });
     this.compare = new Compare((seconds) => this.takeTime(seconds));
     this.timeline = new Timeline(byId("timeline"), byId("timeline").parentElement.querySelector(".tip"), {
@@ -42,14 +44,17 @@ export class VideoTab {
     const zone = byId("drop-zone");
     const file = byId("file");
     file.addEventListener("change", () => { if (file.files[0]) this.take(file.files[0]); file.value = ""; });
-    const panel = byId("panel-video");
-    for (const kind of ["dragenter", "dragover"]) {
-      panel.addEventListener(kind, (event) => { event.preventDefault(); zone.classList.add("over"); });
-    }
-    for (const kind of ["dragleave", "drop"]) panel.addEventListener(kind, () => zone.classList.remove("over"));
-    panel.addEventListener("drop", (event) => {
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault(); // else the browser would leave the page for the file
+      zone.classList.add("over");
+    });
+    document.addEventListener("dragleave", (event) => !event.relatedTarget && zone.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
       event.preventDefault();
-      if (event.dataTransfer.files[0]) this.take(event.dataTransfer.files[0]);
+      zone.classList.remove("over");
+      if (!event.dataTransfer.files[0]) return;
+      this.onFile();
+      this.take(event.dataTransfer.files[0]);
     });
     byId("job-cancel").addEventListener("click", () => this.cancel());
     byId("job-again").addEventListener("click", () => this.reset());

@@ -132,6 +132,24 @@ def test_the_timeline_seeks_shows_values_and_hides_classes_in_the_picture_too(pa
         "no tint on the road",
     )
     assert not page.find("#apply").is_displayed()
+    page.driver.refresh()
+    ready(page)  # a page that is loaded again goes on with the video that was there
+    assert page.find("#legend [data-name=road]").get_attribute("aria-pressed") == "false"
+
+
+def test_a_render_is_cancelled(page, drive):
+    page.open("video")
+    page.js(
+        "const line = document.getElementById('job-detail');"
+        "new MutationObserver((_, all) => /^(Rendering|Waiting)/.test(line.textContent) &&"
+        " (document.getElementById('job-cancel').click(), all.disconnect())).observe(line, {childList: true})"
+    )
+    page.find("#file").send_keys(str(drive))
+    page.wait(lambda: "Cancelled" in page.js("return announce.textContent"), "the end")
+    page.wait(lambda: page.find("#drop-zone").is_displayed(), "the empty tab")
+    states = "return fetch('/api/videos').then(a => a.json()).then(all => all.map(one => one.state))"
+    page.wait(lambda: page.js(states)[-1] in ("cancelled", "done"), "the server's end of it")
+    assert page.js(states)[-1] == "cancelled"
 
 
 def test_what_is_no_video_is_refused_in_one_sentence(page, tmp_path):
@@ -145,12 +163,13 @@ def test_what_is_no_video_is_refused_in_one_sentence(page, tmp_path):
 
 
 def test_a_file_beyond_the_limit_is_not_even_sent(page, address):
-    page.open("video")
+    page.open("camera")
     page.js(
         "const big = new File([new ArrayBuffer(1)], 'big.mp4'); Object.defineProperty(big, 'size', {value: 9e12});"
         "const drop = new DragEvent('drop', {bubbles: true, cancelable: true});"
         "Object.defineProperty(drop, 'dataTransfer', {value: {files: [big]}});"
-        "document.getElementById('drop-zone').dispatchEvent(drop)"
+        "document.getElementById('camera-stage').dispatchEvent(drop)"  # anywhere will do
     )
+    assert page.find("#panel-video").is_displayed()
     assert "this server takes up to 512 MB" in page.text("#video-error")
     assert not any("/api/videos" in url for url in page.requested())
