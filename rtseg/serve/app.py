@@ -16,7 +16,7 @@ from rtseg.serve.prometheus import metrics_text
 from rtseg.serve.room import Room
 from rtseg.serve.routes_live import live_routes
 from rtseg.serve.routes_videos import video_routes
-from rtseg.serve.web import answer_error, answer_gone, answer_http, answer_refused, room_of
+from rtseg.serve.web import answer_error, answer_fault, answer_gone, answer_http, answer_refused, room_of
 
 
 def build_app(room: Room) -> Guard:
@@ -29,6 +29,7 @@ def build_app(room: Room) -> Guard:
             ClientDisconnect: answer_gone,
             Refused: answer_refused,
             ClientTooSlow: answer_refused,
+            Exception: answer_fault,
         },
     )
     app.state.room = room

@@ -29,6 +29,7 @@ DRAIN_SECONDS: Final = 2.0
 """How long what is left of a body is taken after it was answered."""
 LEAST_BYTES_A_SECOND: Final = 20_000
 """How slowly a body may come after the first seconds."""
+FAULT: Final = "server: got an error of its own; expected none. Please report it."
 TOO_SLOW: Final = "request: got its body too slowly; expected it at once. Send it again."
 SEND_SECONDS: Final = 8.0
 """How long a client may take nothing of an answer."""
@@ -101,7 +102,7 @@ class Guard:
             return  # the client has gone
         except Exception:  # noqa: BLE001  the last place; it is told, and the server goes on
             _LOG.exception("a request failed: %s %s", scope["method"], scope["path"][:200])
-            await exchange.refuse(Refused(500, "server: got an error of its own; expected none. Please report it."))
+            await exchange.refuse(Refused(500, FAULT))
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")

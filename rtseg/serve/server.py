@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -125,6 +126,7 @@ async def serving(
     room.open()
     server = Server(_config(room))
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell_trouble)
     if signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows; there Ctrl-C interrupts the loop itself
@@ -139,6 +141,14 @@ async def serving(
         room.ending.set()
         server.should_exit = True
         await asyncio.gather(answering, room.close())
+
+
+def _tell_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what went wrong in the loop, but not what a stranger's offer did to its own connection."""
+    work = getattr(context.get("future"), "get_coro", lambda: None)()
+    file = getattr(getattr(work, "cr_code", None), "co_filename", "")
+    if not any(library in Path(file).parts for library in ("aiortc", "aioice")):
+        loop.default_exception_handler(context)
 
 
 def _config(room: Room) -> uvicorn.Config:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from rtseg.errors import BackendUnavailable, ConfigError, EngineError, RtsegError
 from rtseg.redaction import redact
-from rtseg.serve.guard import TOO_SLOW, Refused
+from rtseg.serve.guard import FAULT, TOO_SLOW, Refused
 from rtseg.serve.refusals import NotThere, TooMany
 from rtseg.serve.room import Room
 
@@ -58,6 +58,12 @@ async def answer_http(request: Request, error: Exception) -> Response:
     line = {404: "nothing at this address", 405: "a method that it does not know"}.get(status, "a bad request")
     headers = getattr(error, "headers", None)
     return JSONResponse({"error": f"request: got {line}; expected one of /openapi.json."}, status, headers=headers)
+
+
+async def answer_fault(request: Request, error: Exception) -> Response:
+    """Answer what the server itself got wrong; the guard tells its log what it was."""
+    del request, error
+    return JSONResponse({"error": FAULT}, 500)
 
 
 async def answer_refused(request: Request, error: Exception) -> Response:
