@@ -75,7 +75,8 @@ def load(
             matte), off for single calls.
         with_scores: also give the probability of the winning class.
         supply: builds and proves the engines that a backend needs; None: `rtseg build` has to be run first.
-        batch: pictures that an engine on a device takes at once, so that several sources can share it.
+        batch: pictures that an engine on a GPU takes at once, for so many sources that run at once; see
+            `rtseg.pipeline.device_batch`. Other backends take one.
         size_wh: input width and height; this and all that follow are the facts of an ONNX file without a card.
         layout: "NCHW" or "NHWC".
         channel_order: "RGB" or "BGR".
@@ -100,7 +101,8 @@ def load(
 
     def request_for(kind: type[Backend]) -> EngineRequest:
         chosen, _ = bundle.choose_precision(precision, quantised=kind.runs_int8_files)
-        return replace(_request(bundle, chosen, hint, threads, with_scores), model=str(name_or_path), batch=batch)
+        request = _request(bundle, chosen, hint, threads, with_scores)
+        return replace(request, model=str(name_or_path), batch=batch if kind.takes_batches() else 1)
 
     if isinstance(backend, str):
         runtime, reasons = load_backend(backend, request_for, supply)

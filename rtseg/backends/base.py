@@ -123,6 +123,11 @@ class Backend(ABC):
         self._info: BackendInfo | None = None
 
     @classmethod
+    def takes_batches(cls) -> bool:
+        """Return whether several sources that run at once are better off with one engine for several pictures here."""
+        return False
+
+    @classmethod
     def probe(cls) -> str:
         """Return runtime and device in one line where this backend works here; quick, loads no engine.
 

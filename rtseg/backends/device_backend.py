@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rtseg.backends.base import Backend, BackendInfo, EngineRequest, NetworkOutput, Pending
 from rtseg.backends.device_errors import DeviceLost, memory_text, opening
+from rtseg.cuda_device import current_device
 from rtseg.errors import EngineError, InferenceError, RtsegError
 from rtseg.types import UInt8Array
 
@@ -32,6 +33,11 @@ class DeviceBackend(Backend):
         self._slots: list[DeviceSlot] = []
         self._free: deque[DeviceSlot] = deque()
         self._lost: str | None = None
+
+    @classmethod
+    def takes_batches(cls) -> bool:
+        """Return whether there is a GPU; on a CPU pictures are best inferred one by one."""
+        return current_device().present
 
     @abstractmethod
     def _choose_runtime(self, request: EngineRequest) -> DeviceRuntime:
