@@ -10,17 +10,12 @@ import time
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 
+from benchmarks.gpu.reference import masks_of, reference_masks
 from benchmarks.gpu.setting import Budget, Setting, Size, engine_of, percentiles_ms, scene_pictures, timed_ms
-from rtseg.backends.base import EngineRequest
 from rtseg.backends.device import DeviceEngine
-from rtseg.backends.device_backend import DeviceBackend
-from rtseg.backends.torch import TorchBackend
 from rtseg.cuda.frame_path import SLOTS
-from rtseg.models.bundle import Bundle
-from rtseg.types import UInt8Array
 
 MODELS = ("street", "person")
 LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.995, "int8": 0.97}
@@ -45,8 +40,8 @@ def _parity(setting: Setting, model: str, backend: str, precision: str) -> dict[
         with engine_of(setting, model, backend, precision, size_wh) as (bundle, loaded):
             seconds = time.monotonic() - started
             pictures = scene_pictures(model, size_wh, setting.parity_frames)
-            masks = _masks(loaded, pictures)
-            expected = _reference(bundle, model, pictures)
+            masks = masks_of(loaded, pictures)
+            expected, reference = reference_masks(bundle, model, pictures)
             info = loaded.info
     except Exception as error:  # noqa: BLE001  a refusal of a vendor's runtime is a result, and is recorded as one
         reason = f"{backend}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -62,44 +57,11 @@ def _parity(setting: Setting, model: str, backend: str, precision: str) -> dict[
         "worst_frame": min(agreement),
         "agreement_with_the_frame_before": statistics.mean(stale),
         "accepted": statistics.mean(agreement) >= max(LEAST_AGREEMENT[precision], statistics.mean(stale)),
-        "reference": "the network in fp32 on the CPU, by torch",
+        "reference": reference,
         "backend": f"{info.name} {info.version} {info.precision}",
         "settings": dict(info.settings),
         "reasons": list(info.reasons),
     }
-
-
-def _masks(backend: DeviceBackend, pictures: list[UInt8Array]) -> list[UInt8Array]:
-    """Labels of every picture, a matte cut at one half, through the backend's own graphs, in flight together."""
-    pending, masks = [], []
-    for picture in pictures:
-        if len(pending) == backend.info.in_flight:
-            masks.append(_labels(pending.pop(0).result()))
-        pending.append(backend.submit(np.ascontiguousarray(picture)))
-    return masks + [_labels(flight.result()) for flight in pending]
-
-
-def _labels(output: Any) -> UInt8Array:
-    return output.labels if output.alpha is None else (output.alpha > 127).astype(np.uint8)
-
-
-def _reference(bundle: Bundle, model: str, pictures: list[UInt8Array]) -> list[UInt8Array]:
-    """The same in fp32 on the CPU."""
-    from rtseg.backends.device_runtime import CpuRuntime
-
-    class OnCpu(TorchBackend):
-        def _choose_runtime(self, request: EngineRequest) -> CpuRuntime:
-            return CpuRuntime()
-
-        def _info_of(self, request: EngineRequest, runtime: Any) -> Any:
-            from rtseg.backends.base import BackendInfo
-
-            return BackendInfo("torch", torch.__version__, "cpu", "fp32", 1)
-
-    reference = OnCpu()
-    reference.load(EngineRequest(bundle.network, "fp32", model=model, torch_network=bundle.torch_network))
-    with reference:
-        return _masks(reference, pictures)
 
 
 def bare_engines(setting: Setting, budget: Budget) -> dict[str, Any]:

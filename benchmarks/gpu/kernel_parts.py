@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
+from benchmarks.gpu.memory_checks import edges_difference, smoothing_difference
 from benchmarks.gpu.setting import Budget, Setting, Size, random_bytes, timed_ms, yuv_format
 from rtseg.cuda.frame_path import fill, host_picture
+from rtseg.cuda.stream_memory import MemoryBuffers, Postprocess, StreamMemory
 from rtseg.kernels.picture import DevicePicture, PictureFormat
 from rtseg.kernels.preprocess import Normalisation, Preprocessor
 from rtseg.models.bundle import load_bundle
@@ -50,6 +53,10 @@ def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], int]]]:
                 f"preprocess {layout} {matrix} {'full' if full else 'limited'}",
                 lambda h=held: _preprocess(setting, h),
             )
+    for is_matte in (True, False):
+        yield f"smoothing {'matte' if is_matte else 'labels'}", lambda m=is_matte: smoothing_difference(setting, m)
+    for held in (PictureFormat(video), yuv_format(video)):
+        yield f"edges {held.layout}", lambda h=held: edges_difference(setting, h)
     for model, effects in EFFECTS.items():
         for effect in effects[: 2 if setting.dry else None]:
             for held in (PictureFormat(video), yuv_format(video)):
@@ -134,9 +141,25 @@ def _times(setting: Setting, frame_wh: Size, batch: int) -> dict[str, Any]:
     out = kernel.empty_input(batch)
     moved = flat.numel() + out.numel() * out.element_size()
     result = {"preprocess": _against_copy(setting, lambda: kernel(picture, out), moved)}
+    if batch == 1:
+        result["smoothing and edges"] = _memory_time(setting, picture)
     for model, effect in (("street", "tint"), ("street", "driving"), ("person", "blur")):
         result[f"composite {effect}"] = _composite_time(setting, model, effect, picture, network_wh)
     return result
+
+
+def _memory_time(setting: Setting, picture: DevicePicture) -> dict[str, Any]:
+    """What is done to a person's matte at the defaults, each frame going on from the one before."""
+    mask_wh = setting.engine_sizes[0] if setting.dry else (256, 256)
+    memory = StreamMemory(Postprocess(True, True), mask_wh, picture.format, is_matte=True, device=setting.device)
+    buffers = MemoryBuffers(mask_wh, setting.device)
+    memory.params_of(0.0)
+    buffers.params.copy_(torch.from_numpy(memory.params_of(1 / 30)))
+    mask = cv2.blur(random_bytes(mask_wh[0] * mask_wh[1], seed=4).numpy().reshape(mask_wh[::-1]), (31, 31))
+    on_device = torch.from_numpy(mask)[None].to(setting.device)
+    out = torch.zeros((1, *memory.mask_wh[::-1]), dtype=torch.uint8, device=setting.device)
+    moved = 3 * out.numel()  # luma and what was shown are read, what is shown is written
+    return _against_copy(setting, lambda: memory.run(buffers, on_device, picture, out), moved)
 
 
 def _composite_time(setting: Setting, model: str, effect: str, picture: DevicePicture, mask_wh: Size) -> dict[str, Any]:

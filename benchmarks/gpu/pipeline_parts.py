@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -31,6 +31,7 @@ from benchmarks.gpu.setting import (
 from rtseg.color import to_yuv420
 from rtseg.cuda.frame_path import FramePath, compositor_for
 from rtseg.cuda.memory import allocations
+from rtseg.cuda.stream_memory import Postprocess
 from rtseg.pipeline.device import scheduler_for
 from rtseg.pipeline.slots import SlotScheduler
 from rtseg.render.effects import parse_effects
@@ -49,6 +50,13 @@ class Path:
     scheduler: SlotScheduler[Frame]
     frames: list[Frame]
     backend: str
+    _given: int = 0
+
+    def next_frame(self) -> Frame:
+        """The next frame of an endless stream that shows the same few pictures again and again."""
+        frame = self.frames[self._given % DISTINCT_FRAMES]
+        self._given += 1
+        return replace(frame, frame_index=self._given, pts=self._given)
 
 
 @contextmanager
@@ -56,13 +64,14 @@ def open_path(setting: Setting, model: str, effect: str, frame_wh: Size, engine_
     """Give slots, scheduler and frames of a model and an effect."""
     name, precision = best_backend(setting, model, engine_wh)
     with engine_of(setting, model, name, precision, engine_wh) as (bundle, loaded):
-        segmenter = Segmenter(bundle, loaded, smoothing=False, edges=False)
+        segmenter = Segmenter(bundle, loaded)  # at its defaults: mattes are smoothed and their edges refined
         effects = parse_effects([effect], classes=bundle.classes)
         held = yuv_format(frame_wh)
         pictures = [to_yuv420(rgb, matrix="bt709", full_range=False) for rgb in _even(model, frame_wh)]
         frames = [Frame(picture, index, index, Fraction(1, 30), 0) for index, picture in enumerate(pictures)]
         compositor = compositor_for(segmenter, effects, held, loaded.device_engine)
-        path = FramePath(loaded.device_engine, setting.runtime, held, compositor)
+        asked = Postprocess(segmenter.smooths_masks, segmenter.refines_edges)
+        path = FramePath(loaded.device_engine, setting.runtime, held, compositor, asked=asked)
         pinned = {index: _pinned(setting, frame, held) for index, frame in enumerate(frames)}
         path.enter = _entering(path, pinned)  # type: ignore[method-assign]  # the frames are page-locked already
         hud = HudState(fps=30.0, frame_age_ms=5.0, dropped=0)
@@ -89,7 +98,7 @@ def _entering(path: FramePath, pinned: dict[int, torch.Tensor]) -> Any:
     def enter(frame: Frame, parts: Any, hud: HudState | None) -> Sequence[torch.Tensor]:
         if parts.drawing is not None:
             path.compute.launch(lambda: parts.drawing.show(frame.pts_seconds, hud=hud, shares=None))
-        return [pinned[frame.frame_index]]
+        return [pinned[(frame.frame_index - 1) % DISTINCT_FRAMES], *path.told(frame, parts)]
 
     return enter
 
@@ -153,10 +162,10 @@ def through(opened: Path, count: int) -> dict[str, Any]:
         copy_out += finished.copy_out_ns
         stamps.append(time.perf_counter())
 
-    for index in range(count):
+    for _ in range(count):
         while scheduler.in_flight and not scheduler.has_room:
             collect()
-        scheduler.submit(opened.frames[index % DISTINCT_FRAMES])
+        scheduler.submit(opened.next_frame())
     while scheduler.in_flight:
         collect()
     wall = time.perf_counter() - started
@@ -187,9 +196,9 @@ def single_frame_latency(setting: Setting, budget: Budget) -> dict[str, Any]:
         with open_path(setting, model, effect, setting.frame_sizes[name], setting.main_size) as opened:
             through(opened, setting.warm_up_frames)
             seconds = []
-            for index in range(setting.latency_frames):
+            for _ in range(setting.latency_frames):
                 started = time.perf_counter()
-                opened.scheduler.submit(opened.frames[index % DISTINCT_FRAMES])
+                opened.scheduler.submit(opened.next_frame())
                 opened.scheduler.collect()
                 seconds.append(time.perf_counter() - started)
             found[f"{model} {name}"] = {"latency_ms": percentiles_ms(seconds), "backend": opened.backend}

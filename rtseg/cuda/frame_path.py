@@ -178,14 +178,14 @@ class FramePath:
             # On the compute stream: slots share the backdrops, and there every slot before this one has drawn already.
             show = partial(parts.drawing.show, frame.pts_seconds, hud=hud, shares=self._shares)
             self.compute.launch(show)
-        told = self._told(frame, parts)
+        told = self.told(frame, parts)
         if isinstance(picture, DeviceYuv420):
             self.copy_in.wait_for_others()
             return [*(from_dlpack(plane) for plane in picture.device_planes), *told]
         fill(parts.staging[0].array, picture)
         return [parts.staging[0].handle, *told]
 
-    def _told(self, frame: Frame, parts: SlotParts) -> Sequence[Tensor]:
+    def told(self, frame: Frame, parts: SlotParts) -> Sequence[Tensor]:
         """Return what a stream's memory is told of a frame, in page-locked memory; nothing where there is none."""
         if self._memory is None or parts.params is None:
             return ()
