@@ -234,10 +234,13 @@ def change_rows(segmenter: Segmenter) -> Iterator[Row]:
             sender.change(size_wh=(320, 240), fps=15)
             seconds = watched.until(lambda: watched.sink.sizes[-1] == (320, 240))
             yield timed(peer, "640x360 at 30 becomes 320x240 at 15", "first mask of the new size", seconds, 3.0)
-            sender.change(codec="mpeg2video")
-            time.sleep(0.3)
-            seconds = watched.until_fresh() + 0.3
-            yield timed(peer, "H.264 becomes MPEG-2", "first mask in the new codec", seconds, None)
+            sender.change(codec="mpeg2video", fps=25)
+            seconds = watched.until(lambda: watched.pipeline.info.details["codec"] == "mpeg2video")
+            seconds += watched.until_fresh()
+            yield timed(peer, "H.264 becomes MPEG-2", "opened anew, first mask in the new codec", seconds, None)
+    with senders.UdpSender(port := senders.free_port(), size_wh=(640, 360), fps=30) as sender:
+        with Watched(f"udp://127.0.0.1:{port}", segmenter) as watched:
+            time.sleep(1)
             sender.repeats = True
             yield timed(peer, "one picture again and again", "frozen", watched.until_state("frozen"), 7.0)
             sender.repeats = False

@@ -15,8 +15,8 @@ from rtseg.types import Frame
 
 
 class ScriptedSource(PacketSource):
-    """Each connection yields the packets of one script: "k" key frame, "p" other, "b" disposable, "x" broken, "-" waits 50 ms,
-    "~" is silent until interrupted, "!" breaks off; the end of a script breaks off too, but the last one's ends."""
+    """Each connection yields the packets of one script: "k" key frame, "p" other, "b" disposable, "x" broken,
+    "-" waits 50 ms, "~" is silent until interrupted, "!" breaks off; so does the end of a script, but the last."""
 
     def __init__(self, *scripts: str, interval_seconds=0.01, decode_seconds=0.0, can_reopen=True, fails_open=0):
         super().__init__()
