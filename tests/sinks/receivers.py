@@ -106,7 +106,7 @@ class Receiver(threading.Thread):
     def run(self) -> None:
         scheme = self.url.partition(":")[0]
         try:
-            with av.open(self.url, options=LISTENING[scheme], timeout=(15, 2)) as container:
+            with av.open(self.url, options=LISTENING[scheme], timeout=(40, 2)) as container:
                 self._read(container)
         except (av.FFmpegError, OSError) as error:
             self.got.error = f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from rtseg.errors import SinkError
 from rtseg.sinks import open_sink, wire
 from tests.sinks import receivers
 from tests.sinks.receivers import BeepAndFlash, Receiver, free_port, offsets, wait_until
+from tests.sinks.tls import TlsEnd, make_certificate
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="listeners are found by Linux's table")
 FRAMES = 80
@@ -116,6 +117,23 @@ def test_a_sink_may_be_opened_again_after_an_abort():
         got = receiver.finished()
         assert got.times[0] == pytest.approx(0.0, abs=0.001)  # a connection begins at 0
         assert len(got.times) >= 15
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+def test_through_tls(scheme, tmp_path):
+    certificate = make_certificate(tmp_path) or pytest.skip("openssl is absent")
+    receiver = Receiver(url_of(scheme)).start()
+    end = TlsEnd(certificate, plain_port=int(receiver.url.split(":")[2].split("/")[0]))
+    end.start()
+    signal = BeepAndFlash()
+    sink = open_sink(f"{scheme}s://127.0.0.1:{end.port}/live/secretkey#verify=off")
+    sink.open(signal.stream)
+    send(sink, signal, 40)
+    sink.close()
+    got = receiver.finished()
+    end.stop()
+    assert len(got.times) == 40
+    assert abs(offsets(got)[0]) < LIPS_SECONDS
 
 
 # ---- not getting in --------------------------------------------------------------------------------------------

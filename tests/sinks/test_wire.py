@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 
@@ -16,6 +13,7 @@ from rtseg.sinks import wire
 from rtseg.sinks.address import parse_address
 from rtseg.sinks.wire import Wire
 from tests.sinks.receivers import free_port
+from tests.sinks.tls import TlsEnd, make_certificate
 
 
 @pytest.fixture
@@ -91,47 +89,15 @@ def test_a_closed_connection_is_noticed():
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A certificate that nobody trusts."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is absent")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run([*words.split(), "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + path.with_name("both.pem.crt").read_bytes())
-    return path
-
-
-class EchoServer(threading.Thread):
-    """Speaks TLS to one peer after the other and echoes what it reads."""
-
-    def __init__(self, certificate):
-        super().__init__(daemon=True)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-
-    def run(self):
-        while True:
-            try:
-                plain, _ = self.server.accept()
-            except OSError:
-                return
-            try:
-                with self.context.wrap_socket(plain, server_side=True) as peer:
-                    while content := peer.recv(65536):
-                        peer.sendall(content)
-            except OSError:
-                plain.close()
+    return make_certificate(tmp_path_factory.mktemp("tls")) or pytest.skip("openssl is absent")
 
 
 @pytest.fixture
 def tls_port(certificate):
-    server = EchoServer(certificate)
+    server = TlsEnd(certificate)
     server.start()
     yield server.port
-    server.server.shutdown(socket.SHUT_RDWR)
-    server.server.close()
-    server.join(2)
+    server.stop()
 
 
 def test_a_certificate_that_is_not_trusted_is_refused_and_named(tls_port):
