@@ -13,6 +13,7 @@ import numpy as np
 
 from rtseg.errors import ConfigError
 from rtseg.geometry import cover
+from rtseg.serve.refusals import NotThere, TooMany
 from rtseg.types import UInt8Array
 
 MOST_PIXELS: Final = 40_000_000
@@ -49,10 +50,11 @@ class Backgrounds:
         """Decode a picture, keep it as JPEG and return it.
 
         Raises:
-            ConfigError: it is no picture, is too large, or there are too many.
+            TooMany: there are enough of them.
+            ConfigError: it is no picture, or is too large.
         """
         if len(self._known) >= self._most:
-            raise ConfigError(f"background: got one more than {self._most}; expected at most that. Remove one.")
+            raise TooMany(f"background: got one more than {self._most}; expected at most that. Remove one.")
         bgr = _decoded(coded)
         number = secrets.token_urlsafe(9)
         path = self._folder / f"background-{number}.jpg"
@@ -63,23 +65,29 @@ class Backgrounds:
         return background
 
     def get(self, number: str) -> Background:
-        """Return a picture by its number. Raises ConfigError where there is none."""
+        """Return a picture by its number. Raises NotThere where there is none."""
         if number not in self._known:
-            raise ConfigError(f"background: got {number[:40]!r}; expected one that was uploaded. Upload it again.")
+            raise NotThere(_none_of(number))
         return self._known[number]
 
     def path_of(self, number: str) -> Path:
-        """Return the file of a picture. Raises ConfigError where there is none."""
-        return self.get(number).path
+        """Return the file of a picture that settings name. Raises ConfigError where there is none."""
+        if number not in self._known:
+            raise ConfigError(_none_of(number))
+        return self._known[number].path
 
     def remove(self, number: str) -> None:
-        """Forget a picture. Raises ConfigError where there is none."""
+        """Forget a picture. Raises NotThere where there is none."""
         self.get(number).path.unlink(missing_ok=True)
         del self._known[number]
 
     def to_json(self) -> Sequence[dict[str, str]]:
         """Return all of them."""
         return [background.to_json() for background in self._known.values()]
+
+
+def _none_of(number: str) -> str:
+    return f"background: got {number[:40]!r}; expected one that was uploaded. Upload it again."
 
 
 def shown_name(name: str, default: str) -> str:

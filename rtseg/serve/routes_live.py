@@ -81,7 +81,8 @@ async def _list_backgrounds(request: Request) -> Response:
 
 
 async def _show_background(request: Request) -> Response:
-    return FileResponse(room_of(request).backgrounds.path_of(request.path_params["number"]), media_type="image/jpeg")
+    background = room_of(request).backgrounds.get(request.path_params["number"])
+    return FileResponse(background.path, media_type="image/jpeg")
 
 
 async def _remove_background(request: Request) -> Response:
