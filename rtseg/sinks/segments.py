@@ -24,7 +24,7 @@ from av.container import OutputContainer
 from rtseg.errors import ConfigError, SinkError
 from rtseg.sinks.audio import SOUND_ERRORS, AudioTrack
 from rtseg.sinks.base import Sink, StreamFormat
-from rtseg.sinks.codecs import check_codec, check_quality, container_of
+from rtseg.sinks.codecs import check_codec, check_quality, container_of, plan_encoder
 from rtseg.sinks.feed_track import FeedTrack
 from rtseg.sinks.file import FileSink, is_playable
 from rtseg.sinks.live_sound import FeedSound, SoundSource, reason_of
@@ -153,7 +153,16 @@ class SegmentsSink(Sink):
 
         Raises:
             SinkError: the folder cannot be made.
+            ConfigError: the codec does not hold this size or transparency.
         """
+        plan_encoder(
+            Path(self.plan.name),
+            codec=self._options.get("codec"),
+            quality=self._options.get("quality"),
+            size_wh=stream.size_wh,
+            has_alpha=stream.has_alpha,
+            threads=self._options["encode_threads"],
+        )
         try:
             self.plan.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

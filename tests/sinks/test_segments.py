@@ -194,6 +194,12 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         open_sink(f"segments:{tmp_path}/file/sub").open(BeepAndFlash().stream)
 
 
+def test_transparent_pictures_are_refused_before_the_first(tools, tmp_path):
+    with pytest.raises(ConfigError, match="transparent"):
+        open_sink(f"segments:{tmp_path}/s").open(tools.stream_format(has_alpha=True))
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_frame_before_open_is_an_error(tmp_path):
     with pytest.raises(SinkError, match="not open"):
         open_sink(f"segments:{tmp_path}").write(BeepAndFlash().frame(0), None)
