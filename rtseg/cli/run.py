@@ -12,9 +12,9 @@ EFFECT_HELP = (
     "cutout, none. Default: the model's own."
 )
 OUT_HELP = (
-    "Where to: a video file, a folder, segments:DIR, masks:DIR, frames:DIR, window, virtualcam, null, or a URL (rtmp://, "
-    "rtsp://, udp://); may be given several times; {name} stands for the source. Default: a window if there is a "
-    "display, else NAME.rtseg.mp4 here."
+    "Where to: a video file, a folder, segments:DIR, masks:DIR, frames:DIR, window, virtualcam, null, or a URL "
+    "(rtmp://, rtsp://, udp://); may be given several times; {name} stands for the source. Default: a window if there "
+    "is a display, else NAME.rtseg.mp4 here."
 )
 SOURCE_HELP = (
     "Video files, folders or globs of pictures, a camera (0, /dev/video0), rtsp://, rtmp://, http(s)://, udp://, "
