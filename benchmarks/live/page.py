@@ -2,7 +2,8 @@
 
 `rtseg serve` and a headless Chromium run as processes of their own; the browser's camera is a clip of a person. The
 age is read from the time strip in every picture that comes back, by a second reader beside the page's own, so the two
-can be compared. The drift is the slope of the medians of each second, with its standard error. What is blurred is
+can be compared. The drift is the slope of the medians of each second, and of the freshest tenth of each second (which a busy
+machine's hiccups move less, and a growing queue as much), with their standard errors. What is blurred is
 measured in one shown picture: fine detail of the person and of the rest, as a share of what the clip has there (where
 the person is says the model itself, on the clip's own pictures).
 
@@ -78,9 +79,8 @@ def ages_of(measured: list[list[float | None]]) -> dict[str, Any]:
     """Return the percentiles and the drift of ages, from (time, age or None) in milliseconds."""
     at = np.array([moment for moment, age in measured if age is not None]) / 1000
     ages = np.array([age for _, age in measured if age is not None], float)
-    seconds = np.floor(at - at[0])
-    buckets = np.array([(second, np.median(ages[seconds == second])) for second in np.unique(seconds)])
-    slope, error = _slope(buckets[:, 0], buckets[:, 1])
+    slope, error = _slope_of(at, ages, 50)
+    fresh_slope, fresh_error = _slope_of(at, ages, 10)
     shown = np.array([moment for moment, _ in measured]) / 1000
     return {
         "pictures": len(measured),
@@ -90,9 +90,18 @@ def ages_of(measured: list[list[float | None]]) -> dict[str, Any]:
         | {"max": round(float(ages.max()), 1)},
         "drift_ms_per_minute": round(slope * 60, 1),
         "drift_standard_error": round(error * 60, 1),
+        "drift_of_freshest_ms_per_minute": round(fresh_slope * 60, 1),
+        "drift_of_freshest_standard_error": round(fresh_error * 60, 1),
         "first_10_s_p50_ms": round(float(np.median(ages[at - at[0] < 10])), 1),
         "last_10_s_p50_ms": round(float(np.median(ages[at[-1] - at < 10])), 1),
     }
+
+
+def _slope_of(at: NDArray[np.float64], ages: NDArray[np.float64], percent: float) -> tuple[float, float]:
+    """Return the slope of a percentile of each second's ages, and its standard error, in ms a second."""
+    seconds = np.floor(at - at[0])
+    each = np.unique(seconds)
+    return _slope(each, np.array([np.percentile(ages[seconds == second], percent) for second in each]))
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
