@@ -9,13 +9,15 @@ gstreamer1.0-plugins-bad nginx-light libnginx-mod-rtmp), named as absent otherwi
 Note [Ratio beside a stalled peer]
     A file sink alone, then the same file sink beside an RTMP sink whose peer has been frozen (SIGSTOP), in turn,
     several rounds; the ratio of their frame rates is taken within each round, and the frames in the files are counted.
-    The pipeline has a backend without a network, so that nothing hides what a sink costs.
+    The source is paced at 30 fps and no frame may be dropped, so a sink that waits shows as a lower rate; the pipeline
+    has a backend without a network. The control is the same without the isolation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import socket
@@ -27,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,7 @@ GST_PYTHON = "/usr/bin/python3"
 
 
 class Noise(Source):
-    """Frames of noise as fast as they are taken: much to encode, so that buffers of a frozen peer fill."""
+    """Frames of noise, 30 a second: much to encode, so that the buffers of a frozen peer fill."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -80,7 +83,9 @@ class Noise(Source):
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames."""
+        began = time.monotonic()
         for index in range(self._count):
+            time.sleep(max(0.0, began + index / 30 - time.monotonic()))
             picture = self._pictures[index % len(self._pictures)]
             yield Frame(picture, index, index, Fraction(1, 30), time.monotonic_ns(), "noise")
 
@@ -161,7 +166,7 @@ def nginx_server(folder: Path) -> Iterator[int | None]:
 
 def feed(sink: IsolatedSink, seconds: float, *, until: Callable[[], bool] = lambda: False, start: int = 0) -> int:
     """Write noise at 30 frames a second for a while, or until something holds; return the next frame's number."""
-    source = list(Noise(8).frames())
+    source = noise()
     began, index = time.monotonic(), start
     while time.monotonic() - began < seconds and not until():
         frame = source[index % 8]
@@ -169,6 +174,12 @@ def feed(sink: IsolatedSink, seconds: float, *, until: Callable[[], bool] = lamb
         index += 1
         time.sleep(max(0.0, began + (index - start) / 30 - time.monotonic()))
     return index
+
+
+@cache
+def noise() -> list[Frame]:
+    """Return eight frames of noise."""
+    return list(Noise(8).frames())
 
 
 def stream_of_noise() -> StreamFormat:
@@ -197,7 +208,32 @@ def beside_a_stalled_peer(rounds: int, folder: Path) -> dict[str, Any]:
             beside, more = run_into(folder / f"beside{number}.mp4", [live])
         ratios.append(beside / alone)
         lost += missing + more
-    return {"fps_ratio": [round(ratio, 3) for ratio in ratios], "file_frames_lost": lost, "frames": FRAMES * rounds * 2}
+    return {
+        "fps_ratio": [round(ratio, 3) for ratio in ratios],
+        "file_frames_lost": lost,
+        "frames": FRAMES * rounds * 2,
+        "without_isolation": without_isolation(folder / "control.mp4"),
+    }
+
+
+def without_isolation(path: Path) -> str:
+    """Do the same with the bare sink, as a control: how the run ends."""
+    url = address("rtmp")
+    with peer(url) as process:
+        bare = open_sink(f"{url}#bitrate=40M")
+        connect = bare.open
+
+        def open_then_freeze(stream: StreamFormat) -> None:
+            connect(stream)
+            process.send_signal(signal.SIGSTOP)
+
+        bare.open = open_then_freeze  # type: ignore[method-assign]
+        began = time.monotonic()
+        try:
+            fps, missing = run_into(path, [bare])
+        except RtsegError as error:
+            return f"the run ends after {time.monotonic() - began:.1f} s: {error}"
+    return f"{fps:.1f} fps, {missing} frames missing"
 
 
 class Frozen(IsolatedSink):
@@ -381,7 +417,7 @@ def measure(rounds: int) -> dict[str, Any]:
     """Do everything, saying what is being done."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        result: dict[str, Any] = {"machine": machine_facts()}
+        result: dict[str, Any] = {"machine": machine_facts(), "load_average_before": round(os.getloadavg()[0], 1)}
         for title, step in (
             ("refusals", lambda: refusals(folder)),
             ("lips_ms", lambda: {f"{s}, {late:g} s late": lips(s, late) for s in SCHEMES for late in (0.05, 3.0)}),
@@ -396,6 +432,15 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 SCHEMES = ("rtmp", "rtsp", "udp")
+HEAD = """# Live outputs against real peers
+
+`chrt -f 3 python benchmarks/live/sinks.py --json benchmarks/results/live-sinks-2core-2026-11-28.json
+--markdown benchmarks/live/sinks.md`
+
+{cpu}, {cores} cores that other work shared (load average {load} at the start, hence `chrt`), PyAV {av}. Peers on the
+same machine. What is measured how: the script's docstrings. FFmpeg as a receiver of RTSP and MPEG-TS gives a picture
+once the next one begins, so 33 ms of those delays are its own; RTMP says where a picture ends.
+"""
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -405,6 +450,7 @@ def markdown(result: dict[str, Any]) -> str:
     rows = ["| what | measured |", "|---|---|"]
     ratios = ", ".join(f"{ratio:.2f}" for ratio in beside["fps_ratio"])
     rows.append(f"| file sink beside a frozen RTMP peer: its rate / alone, by round | {ratios} |")
+    rows.append(f"| control, the same without its own thread | {beside['without_isolation']} |")
     rows.append(f"| frames missing in those files | {beside['file_frames_lost']} of {beside['frames']} |")
     for scheme, found in result["killed"].items():
         rows.append(f"| {scheme}: peer killed, noticed after | {found['noticed_seconds']} s |")
@@ -427,11 +473,11 @@ def markdown(result: dict[str, Any]) -> str:
     refusals_table += [
         f"| {name} | {found['message']} | {found['seconds']} s |" for name, found in result["refusals"].items()
     ]
-    head = (
-        "# Live outputs against real peers\n\n"
-        "`python benchmarks/live/sinks.py --json benchmarks/results/live-sinks-2core-2026-11-28.json --markdown "
-        f"benchmarks/live/sinks.md`\n\n{machine['cpu']}, {machine['cores']} cores that other work shared, PyAV "
-        f"{machine['versions'].get('av')}. Peers on the same machine. What is measured how: the script's docstrings.\n"
+    head = HEAD.format(
+        cpu=machine["cpu"],
+        cores=machine["cores"],
+        load=result["load_average_before"],
+        av=machine["versions"].get("av"),
     )
     return "\n".join([head, *rows, "", "## Not getting in", "", *refusals_table, ""])
 

@@ -79,7 +79,8 @@ class IsolatedSink(Sink):
         self._failure = Failure()
         self._worker: Worker | None = None
         self._stream: StreamFormat | None = None
-        self._losses: list[str] = []
+        self._losses = 0
+        self._last_loss = ""
         self._notes: list[str] = []
 
     @property
@@ -92,8 +93,8 @@ class IsolatedSink(Sink):
         """What the sink says, and how often its peer was lost."""
         told = [*self.inner.notes, *self._notes]
         if self._losses:
-            times = "once" if len(self._losses) == 1 else f"{len(self._losses)} times"
-            told.append(f"sink {self.name}: the connection was lost {times}; the last time: {self._losses[-1]}")
+            times = "once" if self._losses == 1 else f"{self._losses} times"
+            told.append(f"sink {self.name}: the connection was lost {times}; the last time: {self._last_loss}")
         if lost := self.dropped.total():
             told.append(f"sink {self.name}: {lost} frames were not sent, as the peer was away or too slow")
         return tuple(told)
@@ -220,7 +221,7 @@ class IsolatedSink(Sink):
             self.inner.close()
         except RtsegError as error:
             self._set_state("reconnecting", str(error))
-            self._losses.append(str(error))
+            self._losses, self._last_loss = self._losses + 1, str(error)
             self.inner.abort()
             self._count_dropped(1)
             self._drop_waiting()

@@ -75,6 +75,7 @@ class FileSink(Sink):
         self._decode_times = DecodeTimes(frame_ticks=1)
         self._durations: dict[int, int] = {}
         self._written = 0
+        self._says_other_size = False
         self._ended = False
         self._notes: list[str] = []
         self._outputs: list[Path] = []
@@ -150,6 +151,7 @@ class FileSink(Sink):
         del result
         if self._painter is None or self._video is None or self._ended:
             raise SinkError(f"output {self.path}: got a frame while not open; expected open() first. Open the sink.")
+        self._note_other_size(frame)
         picture = self._painter.video_frame(frame.picture)
         picture.time_base = self._clock.tick_seconds
         ticks, duration_ticks = self._clock.stamp(frame)
@@ -234,6 +236,13 @@ class FileSink(Sink):
         except SOUND_ERRORS as error:
             return None, [f"the audio was left out ({reason_of(error)})"]
         return FeedTrack.attach(source, container)
+
+    def _note_other_size(self, frame: Frame) -> None:
+        if self._says_other_size or self._stream is None or frame.size_wh == self._stream.size_wh:
+            return
+        self._says_other_size = True
+        width, height = self._stream.size_wh
+        self._notes.append(f"frames came in another size than at the start; they were fitted into {width}x{height}")
 
     def _begin_audio(self) -> None:
         if self._audio is not None and self._stream is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import time
 from fractions import Fraction
@@ -18,6 +17,7 @@ from rtseg.sinks.h264 import with_adts
 from rtseg.sinks.live_sound import EncodedSound
 from rtseg.sinks.live_video import TICKS_A_SECOND, EncodedPicture
 from rtseg.sinks.stream import Carried, Carrier
+from rtseg.sinks.wire import is_ready
 
 PACKET_BYTES: Final = 188
 DATAGRAM_BYTES: Final = 7 * PACKET_BYTES
@@ -167,7 +167,7 @@ class Datagrams:
         try:
             self._socket.sendto(datagram, self._place)
         except BlockingIOError:
-            if select.select([], [self._socket], [], FULL_SECONDS)[1]:
+            if is_ready(self._socket, FULL_SECONDS, for_writing=True):
                 self._socket.sendto(datagram, self._place)
         except ConnectionRefusedError:
             pass  # nobody listens at the moment

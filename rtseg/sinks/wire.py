@@ -119,7 +119,7 @@ class Wire:
         """
         until, content = time.monotonic() + seconds, b""
         while (left := until - time.monotonic()) > 0 and not self._cut:
-            if select.select([self._open_socket], [], [], min(left, SLICE_SECONDS))[0]:
+            if is_ready(self._open_socket, min(left, SLICE_SECONDS)):
                 content += self.pending()
         return content
 
@@ -219,18 +219,26 @@ class Wire:
 
     def _wait(self, seconds: float, *, for_writing: bool = False, fault: str = "") -> None:
         until = time.monotonic() + seconds
-        mine = [self._open_socket]
         while time.monotonic() < until:
             if self._cut:
                 raise self.lost("the run was stopped")
-            ready = select.select([] if for_writing else mine, mine if for_writing else [], [], SLICE_SECONDS)
-            if ready[0] or ready[1]:
+            if is_ready(self._open_socket, SLICE_SECONDS, for_writing=for_writing):
                 return
         what = fault or ("taken nothing" if for_writing else "given no answer")
         raise SinkError(
             f"output {self._address}: got a timeout, the peer has {what} for {seconds:.2g} s; expected it to keep up. "
             f"Check the server and the network."
         )
+
+
+def is_ready(waiting: socket.socket, seconds: float, *, for_writing: bool = False) -> bool:
+    """Wait for a socket that much at most; return whether it can be read (or written) or has failed."""
+    if hasattr(select, "poll"):  # select() itself refuses descriptors above 1023
+        poll = select.poll()
+        poll.register(waiting, select.POLLOUT if for_writing else select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+    mine = [waiting]
+    return any(select.select([] if for_writing else mine, mine if for_writing else [], mine, seconds))
 
 
 def _words(error: BaseException) -> str:
