@@ -1,6 +1,6 @@
 """A thousand hostile requests against `rtseg serve`: no 500, no hang, and the live picture goes on.
 
-    python benchmarks/live/hostile.py --requests 1000 --json benchmarks/live/results/hostile.json
+    python benchmarks/live/hostile.py --requests 1000 --json FILE
 
 Sizes, types, paths, methods, headers, JSON, SDP, pictures and videos that are wrong in every way that the dice find,
 and senders that are slow or hang up in the middle. A viewer watches a stream all the while; his longest gap is told

@@ -1,6 +1,6 @@
 """Ten viewers come and go for five minutes; what the server holds before and after is compared.
 
-    python benchmarks/live/viewers.py --minutes 5 --json benchmarks/live/results/viewers.json
+    python benchmarks/live/viewers.py --minutes 5 --json FILE
 
 The server is a process of its own (`rtseg serve` on the built-in scene), so that its threads, tasks, open files and
 memory are its own. Seven viewers watch by WebRTC and three by MJPEG; each stays 2 to 12 seconds, and one in three
@@ -41,7 +41,7 @@ class Server:
     """`rtseg serve` as a process."""
 
     def __init__(self, stream: str) -> None:
-        words = ["serve", f"scene={stream}", "--port", "0", "--viewers", "12"]
+        words = ["serve", f"scene={stream}", "--port", "0", "--viewers", "16"]
         self.process = subprocess.Popen([sys.executable, "-m", "rtseg", *words], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline() if self.process.stdout else ""
         found = re.search(r"http://[^/]+:(\d+)/", line)

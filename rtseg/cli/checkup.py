@@ -28,6 +28,10 @@ EXTRAS: Final = {
     "onnx": "train",
     "safetensors": "train",
     "nncf": "train",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "aiortc": "serve",
+    "pyarrow": "parquet",
 }
 """What an extra brings: distribution and extra."""
 
