@@ -2,9 +2,9 @@
 
 `rtseg serve` and a headless Chromium run as processes of their own; the browser's camera is a clip of a person. The
 age is read from the time strip in every picture that comes back, by a second reader beside the page's own, so the two
-can be compared. The drift is the slope of the medians of each second, and of the freshest tenth of each second (which a busy
-machine's hiccups move less, and a growing queue as much), with their standard errors. What is blurred is
-measured in one shown picture: fine detail of the person and of the rest, as a share of what the clip has there (where
+can be compared. The drift is the slope of the medians of each second, and of the freshest tenth of each second (which
+the hiccups of a busy machine move less, and a growing queue as much), with their standard errors. What is blurred
+is measured in one shown picture: fine detail of the person and of the rest, as a share of what the clip has there (where
 the person is says the model itself, on the clip's own pictures).
 
     python -m benchmarks.live.page [--clip FILE|synthetic:desk] [--seconds 60] [--size 640x360] [--fps 30]

@@ -3,7 +3,7 @@
 import { call, upload } from "./api.js";
 import { byId, icon, make } from "./dom.js";
 
-export const EFFECT_NAMES = {
+const EFFECT_NAMES = {
   blur: "Blur", replace: "Replace", spotlight: "Spotlight", driving: "Driving", tint: "Tint", outline: "Outline", cutout: "Cut out", none: "Original",
 };
 const COLOURS = ["#1f6f54", "#1d2b53", "#7a2e4d", "#e7e2d8"];
