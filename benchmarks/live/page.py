@@ -3,9 +3,9 @@
 `rtseg serve` and a headless Chromium run as processes of their own; the browser's camera is a clip of a person. The
 age is read from the time strip in every picture that comes back, by a second reader beside the page's own, so the two
 can be compared. The drift is the slope of the medians of each second, and of the freshest tenth of each second (which
-the hiccups of a busy machine move less, and a growing queue as much), with their standard errors. What is blurred
-is measured in one shown picture: fine detail of the person and of the rest, as a share of what the clip has there (where
-the person is says the model itself, on the clip's own pictures).
+the hiccups of a busy machine move less, and a growing queue as much), with their standard errors. What is blurred is
+measured in one shown picture: fine detail of the person and of the rest, as a share of what the clip has there. Where
+the person is says the model itself, on the clip's own pictures.
 
     python -m benchmarks.live.page [--clip FILE|synthetic:desk] [--seconds 60] [--size 640x360] [--fps 30]
         [--effect blur] [--json FILE] [--shots FOLDER]
@@ -33,6 +33,7 @@ from tests.serve.page.parts import Page, browsing, chromium, detail, serving, th
 
 WARM_SECONDS = 8.0
 CLIP_FRAMES = 60
+SCHEDULERS = {os.SCHED_FIFO: "real time, fifo", os.SCHED_RR: "real time, round robin"}
 
 SECOND_READER = """
 const done = arguments[0];
@@ -144,7 +145,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "rest": round(detail(shown, rest) / detail(pictures[0], rest), 3) if rest.any() else None,
             },
             "load_average": {"mean": round(float(np.mean(load)), 1), "max": round(float(np.max(load)), 1)},
-            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "scheduling": {
+                "policy": SCHEDULERS.get(os.sched_getscheduler(0), "other"),
+                "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            },
             "browser": driver.capabilities["browserVersion"],
         }
 
