@@ -1,0 +1,64 @@
+"""The overload soak, twenty seconds of it, and the table of faults, with peers that are always there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.live import faults, senders
+from benchmarks.live.soak import AgeSink, Slope, judged, soak
+
+
+@pytest.mark.slow
+def test_twenty_seconds_of_overload_stay_within_the_bound_and_flat():
+    result = soak(seconds=20, fps=60, engine_fps=10, backend="fake")
+    assert all(result["holds"].values()), result
+    frames = result["frames"]
+    assert frames["decoded"] == frames["written"] + sum(frames["dropped"].values())
+    assert frames["dropped"]["newer_frame"] > 0.5 * frames["decoded"]
+
+
+def test_a_queue_in_place_of_the_freshest_frame_breaks_the_bound():
+    """The control: the same judge on ages that grow as those of a queue do."""
+    sink = AgeSink()
+    sink.at_seconds = [0.1 * index for index in range(200)]
+    sink.ages_ms = [100 + 20.0 * index for index in range(200)]
+    sink.memory = [(float(second), 200 + 2.0 * second, 3 + second // 5) for second in range(20)]
+    stages = {name: {"p99": 1.0} for name in ("preprocess", "postprocess", "render")} | {"infer": {"p99": 100.0}}
+    result = judged(sink, {"stages": stages, "frames": {}}, fps=60)
+    assert not any(result["holds"].values())
+
+
+def test_a_slope_is_found_and_a_flat_line_has_none():
+    seconds = [0.1 * index for index in range(1000)]
+    noise = np.random.default_rng(1).normal(0, 1, 1000)
+    rising = Slope.of(seconds, [float(value) for value in noise + 3 * np.array(seconds) / 60])
+    assert abs(rising.a_minute - 3) < 5 * rising.error
+    flat = Slope.of(seconds, [float(value) for value in noise])
+    assert abs(flat.a_minute) < 4 * flat.error
+
+
+def test_the_rows_of_a_changing_stream_hold():
+    told = []
+    rows = faults.measure(["change"], told.append)
+    assert [row.fault for row in rows if not row.holds] == []
+    assert len(rows) == 5
+
+
+def test_real_peers_that_are_killed_and_frozen_are_noticed_and_found_again():
+    if not senders.has_gstreamer():
+        pytest.skip("GStreamer's RTSP server and its bindings are absent")
+    rows = faults.measure(["rtsp"], lambda _: None)
+    assert [(row.fault, row.seen, row.seconds) for row in rows if not row.holds] == []
+
+
+def test_a_table_is_written_between_its_marks(tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{faults.BEGIN}\nold\n{faults.END}\nafter\n")
+    monkeypatch.setattr(faults, "README", readme)
+    faults.write_table([faults.Row("peer", "killed", "stalled", 1.5, 2.5, True)])
+    text = readme.read_text()
+    assert "old" not in text
+    assert "| peer | killed | stalled | 1.50 s | ≤ 2.5 s | yes |" in text
+    assert text.startswith("before")
+    assert text.rstrip().endswith("after")
