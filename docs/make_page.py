@@ -17,7 +17,7 @@ from rtseg.sources.synthetic import SyntheticSource
 from tests.serve.page.parts import Page, browsing, serving, there_and_back, write_y4m
 
 CLIP_WH, CLIP_FRAMES, CLIP_FPS = (960, 540), 12, 10
-WATCHED_SECONDS = 45
+WATCHED_SECONDS = 60
 """So long that the chart of the last minute has something to show."""
 
 

@@ -23,10 +23,10 @@ export function fit(canvas) {
   return { context, width, height };
 }
 
-/** The smallest of 1, 2, 5 × 10^n that is at least `value`. */
+/** The smallest number that is at least `value`, and whose half reads well, too. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)));
-  return [1, 2, 5, 10].find((step) => step * power >= value) * power;
+  return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].find((step) => step * power >= value) * power;
 }
 
 export class LiveChart {
