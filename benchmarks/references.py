@@ -8,7 +8,7 @@ Speed: one prepared picture at a time through the same backend (latency hint) at
 turns; milliseconds of processor time of all threads, median; wall time beside it. Not timed: resizing and drawing.
 
     python benchmarks/references.py street|person [--model FOLDER] [--precision P] [--shared FOLDER] [--rounds 40]
-                                    [--no-reference] [--skip-speed] [--card] [--json FILE]
+                                    [--no-reference] [--skip-speed] [--skip-accuracy] [--card] [--json FILE]
 
 `--card` writes the scores into the bundle's card.
 """
@@ -190,12 +190,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--no-reference", action="store_true")
     parser.add_argument("--skip-speed", action="store_true")
+    parser.add_argument("--skip-accuracy", action="store_true", help="only the times")
     parser.add_argument("--card", action="store_true", help="write the scores into the bundle's card")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.card and options.skip_accuracy:
+        parser.error("--card: got --skip-accuracy, which leaves no scores; expected one of the two. Drop one.")
     models = load_all(options.job, options)
     scores: dict[str, dict[str, float]] = {}
-    for name, segmenter in models.items():
+    for name, segmenter in models.items() if not options.skip_accuracy else ():
         scores[name] = real_scores(options.job, segmenter, options.shared / "data")
         print(json.dumps({name: {key: round(value, 4) for key, value in scores[name].items()}}), flush=True)
         if name == "rtseg":
