@@ -179,14 +179,15 @@ def timed_ms(setting: Setting, work: Callable[[], None], *, calls: int = 1) -> d
     runtime.synchronize()
     replay = runtime.record(stream, steps) if runtime.has_graphs else steps
     start, end = runtime.new_event(blocking=False), runtime.new_event(blocking=False)
-    found = []
-    for _ in range(max(1, setting.repeats // calls) + 2):
+    found: list[float] = []
+    settling = 0 if setting.dry else 2
+    for _ in range(max(1, setting.repeats // calls) + settling):
         start.record(stream)
         runtime.launch(stream, replay)
         end.record(stream)
         end.synchronize()
         found.append(start.elapsed_time(end) / calls)
-    kept = found[2:]
+    kept = found[settling:]
     return {"median": statistics.median(kept), "min": min(kept), "max": max(kept)}
 
 
