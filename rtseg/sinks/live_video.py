@@ -30,6 +30,10 @@ QUALITY_CRF: Final = 21
 BITS_A_PIXEL: Final = 0.11
 LEAST_BITRATE, MOST_BITRATE = 300_000, 20_000_000
 VBV_SECONDS: Final = 1.0
+PIXELS_A_SECOND_OF_A_THREAD: Final = 40_000_000
+"""What one thread encodes with half of a core to spare: 720p at 30 a second is 28 million."""
+
+MOST_THREADS: Final = 4
 NEVER: Final = 1_000_000
 INTRA: Final = 1
 
@@ -149,6 +153,7 @@ class LiveVideo:
         encoder.time_base = Fraction(1, TICKS_A_SECOND)
         encoder.framerate = self.frame_rate
         encoder.gop_size = NEVER  # keys are set by time; see Note [Live encoding]
+        encoder.thread_count = _threads(self.size_wh, self.frame_rate)
         encoder.flags |= Flags.global_header
         encoder.options = _x264_options(self.bitrate)
         tags.put_on(encoder)
@@ -167,6 +172,12 @@ def default_bitrate(size_wh: tuple[int, int], frame_rate: Fraction) -> int:
     """Return the ceiling of the bitrate, in bits a second, of a live picture of this size and rate."""
     rate_hz = min(60.0, max(5.0, float(frame_rate)))
     return round(min(MOST_BITRATE, max(LEAST_BITRATE, size_wh[0] * size_wh[1] * rate_hz * BITS_A_PIXEL)))
+
+
+def _threads(size_wh: tuple[int, int], frame_rate: Fraction) -> int:
+    """Return how many threads share a picture: one where that is enough, since the others wait for the last of them."""
+    pixels_a_second = size_wh[0] * size_wh[1] * float(frame_rate)
+    return 1 + min(MOST_THREADS - 1, int(pixels_a_second / PIXELS_A_SECOND_OF_A_THREAD))
 
 
 def _x264_options(bitrate: int) -> dict[str, str]:
