@@ -207,8 +207,12 @@ class _Exchange:
         """Pass a piece of the answer on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self._answering = True
-            own = [*HEADERS, (b"set-cookie", self.cookie.encode())] if self.cookie else list(HEADERS)
-            message = {**message, "headers": [*message.get("headers", []), *own]}
+            given = [*message.get("headers", [])]
+            present = {name.lower() for name, _ in given}
+            own = [header for header in HEADERS if header[0] not in present]
+            if self.cookie:
+                own.append((b"set-cookie", self.cookie.encode()))
+            message = {**message, "headers": [*given, *own]}
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             await self._drain()
         try:

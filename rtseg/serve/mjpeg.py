@@ -24,6 +24,8 @@ class MjpegResponse(Response):
         super().__init__(media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         del self.headers["content-length"]
         self.headers["cache-control"] = "no-store"
+        # Pages elsewhere may show it (a dashboard's <img>), but not read it: nothing allows that.
+        self.headers["cross-origin-resource-policy"] = "cross-origin"
         self._stream = stream
         self._on_end = on_end
         self._box = Mailbox()
@@ -35,7 +37,11 @@ class MjpegResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        del scope
+        if scope["method"] == "HEAD":
+            self._on_end(self)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         watching = asyncio.ensure_future(self._watch(receive))
         self._stream.join(JPEG, self._box)
         try:

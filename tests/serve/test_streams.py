@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 import threading
 import time
 
@@ -52,6 +53,10 @@ def test_mjpeg_shows_moving_pictures_of_the_stream(server):
     assert {picture.shape for picture in pictures} == {(120, 160, 3)}
     assert not np.array_equal(pictures[0], pictures[-1])
     assert server.ask("GET", "/stream/nothing.mjpg").status == 404
+    head = server.ask("HEAD", "/stream/desk.mjpg")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["cross-origin-resource-policy"] == "cross-origin"  # an <img> of a dashboard may show it
+    assert server.ask("GET", "/api/streams").headers["cross-origin-resource-policy"] == "same-origin"
 
 
 def test_work_stops_when_nobody_watches_and_starts_again(server, monkeypatch):
@@ -129,6 +134,7 @@ def test_one_viewer_more_than_there_may_be_is_refused():
 
 def test_viewers_who_come_and_go_leave_nothing_behind(monkeypatch):
     monkeypatch.setattr(module, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.2)  # the real patience is held in test_camera.py
     this = psutil.Process()
 
     async def one_round(server: ServerUnderTest) -> None:
@@ -154,6 +160,20 @@ def test_viewers_who_come_and_go_leave_nothing_behind(monkeypatch):
         while any(now > then for now, then in zip(held(), before, strict=True)) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert all(now <= then for now, then in zip(held(), before, strict=True)), (held(), before)
+
+
+def test_a_viewer_who_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr("rtseg.serve.guard.SEND_SECONDS", 0.5)
+    monkeypatch.setattr("rtseg.serve.server.SEND_BUFFER_BYTES", 4096)
+    with ServerUnderTest(streams=("desk=synthetic:desk?size=320x240&fps=20",), backend="fake") as server:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(f"GET /stream/desk.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+            run(wait_until(lambda: server.room.streams["desk"].sink.ages.count > 2, 30))
+            assert len(server.room.mjpeg) == 1
+            run(wait_until(lambda: not server.room.mjpeg, 30))
+        assert len(jpegs_of(server, 2)) == 2  # others go on
 
 
 def test_a_stream_that_fails_says_why_and_is_tried_again(tmp_path, monkeypatch):
