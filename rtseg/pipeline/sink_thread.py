@@ -96,7 +96,8 @@ class IsolatedSink(Sink):
             times = "once" if self._losses == 1 else f"{self._losses} times"
             told.append(f"sink {self.name}: the connection was lost {times}; the last time: {self._last_loss}")
         if lost := self.dropped.total():
-            told.append(f"sink {self.name}: {lost} frames were not sent, as the peer was away, or it or this machine too slow")
+            why = "as the peer was away, or it or this machine too slow"
+            told.append(f"sink {self.name}: {lost} frames were not sent, {why}")
         return tuple(told)
 
     @property
