@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from rtseg.builder.engine_on_demand import EnginesOnDemand
 from rtseg.errors import ConfigError
 from rtseg.models.bundle import Bundle
+from rtseg.pipeline.device_batch import batch_for
 from rtseg.pipeline.mosaic import Mosaic
 from rtseg.pipeline.pipeline import Pipeline
 from rtseg.pipeline.report import Progress
@@ -29,9 +30,6 @@ from rtseg.sources.naming import is_live_name
 from rtseg.sources.stream_address import is_stream_address
 from rtseg.stats import Stats, merged
 from rtseg.types import Frame, Segmentation
-
-MOST_BATCHED: Final = 8
-"""Sources that share one engine's batches; more would wait for each other longer than a batch saves."""
 
 SourceSpec: TypeAlias = "str | Path | int | Source"
 SinkSpec: TypeAlias = "str | Path | Sink"
@@ -206,16 +204,9 @@ def mosaic_for(sources: Sequence[SourceSpec], outs: Sequence[SinkSpec], options:
 def load_for(model: str | Path, sources: Sequence[SourceSpec], options: RunOptions, **load_options: Any) -> Segmenter:
     """Load a model for these sources: for one frame as early as possible if one is live, else for many a second."""
     live = any(is_live_name(source, options.policy) for source in sources)
-    found = {"supply": EnginesOnDemand(), "batch": batch_for(sources, options), **load_options}
-    return load(model, hint=hint_for(live=live), **found)
-
-
-def batch_for(sources: Sequence[SourceSpec], options: RunOptions) -> int:
-    """Return how many pictures an engine on a GPU should take: one of each source that runs at once, up to a limit."""
-    if len(sources) < 2 or options.together is False:
-        return 1
     at_once = options.together or options.mosaic or any(is_live_name(source) for source in sources)
-    return min(len(sources), MOST_BATCHED) if at_once else 1
+    batch = batch_for(len(sources), at_once=bool(at_once) and options.together is not False)
+    return load(model, hint=hint_for(live=live), **{"supply": EnginesOnDemand(), "batch": batch, **load_options})
 
 
 def pipelines_for(

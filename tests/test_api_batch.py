@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rtseg.api import MOST_BATCHED, RunOptions, batch_for
+from rtseg import api
+from rtseg.api import RunOptions
 from rtseg.backends import device_backend
 from rtseg.backends.device_backend import DeviceBackend
 from rtseg.backends.openvino import OpenVINOBackend
 from rtseg.cuda_device import NO_DEVICE, CudaDevice
+from rtseg.pipeline.device_batch import MOST_BATCHED
 
 
 @pytest.mark.parametrize(
@@ -22,8 +24,12 @@ from rtseg.cuda_device import NO_DEVICE, CudaDevice
         ([f"{n}.mp4" for n in range(20)], {"together": True}, MOST_BATCHED),
     ],
 )
-def test_one_picture_a_source_that_runs_at_once(sources, options, count):
-    assert batch_for(sources, RunOptions(**options)) == count
+def test_one_picture_a_source_that_runs_at_once(monkeypatch, sources, options, count):
+    asked = {}
+    monkeypatch.setattr(api, "load", lambda model, **words: asked.update(words))
+    api.load_for("street", sources, RunOptions(**options), backend="auto")
+    assert asked["batch"] == count
+    assert asked["backend"] == "auto"
 
 
 def test_only_a_gpu_takes_batches(monkeypatch):

@@ -37,6 +37,15 @@ WINDOW_SECONDS: Final = 0.004
 """An eighth of a frame at 30 frames a second: what a source may be delayed so that others can join."""
 
 
+MOST_BATCHED: Final = 8
+"""Sources that share one engine's batches; more would wait for each other longer than a batch saves."""
+
+
+def batch_for(sources: int, *, at_once: bool) -> int:
+    """Return how many pictures an engine on a GPU should take: one of each source that runs at once, up to a limit."""
+    return max(1, min(sources, MOST_BATCHED)) if at_once else 1
+
+
 class BatchWindow(Generic[Waiting]):
     """Decides which pictures leave together, and when. Threading: the caller's lock."""
 
