@@ -89,7 +89,8 @@ def rate_text(progress: Progress) -> str:
     age = "–" if progress.frame_age_ms is None else f"{progress.frame_age_ms:.0f}"
     if progress.state not in ("live", "ended"):
         return f"{progress.state}  drops {progress.dropped}"
-    return f"{fps} fps  age {age} ms  drops {progress.dropped}{'  ' * bool(progress.hardware)}{progress.hardware}"
+    more = [word for word in (progress.outputs, progress.hardware) if word]
+    return "  ".join([f"{fps} fps", f"age {age} ms", f"drops {progress.dropped}", *more])
 
 
 def make_progress(*, quiet: bool) -> ProgressDisplay:

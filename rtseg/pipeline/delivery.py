@@ -34,6 +34,12 @@ class Delivery:
         """True once a user has asked through a sink to end the run."""
         return any(sink.wants_stop for sink in self.sinks)
 
+    @property
+    def trouble(self) -> str:
+        """Live sinks that are not connected, in a few words; empty where all are."""
+        states = [(sink.name, sink.live_facts.get("state", "live")) for sink in self.sinks if sink.live_facts]
+        return ", ".join(f"{name} {state}" for name, state in states if state not in ("live", "ended"))
+
     def interrupt(self) -> None:
         """Let no sink wait for its user any more."""
         for sink in self.sinks:

@@ -367,7 +367,13 @@ class Pipeline:
         self._report()
 
     def _report(self, *, force: bool = False) -> None:
-        self._reporter.report(self._frames_expected(), dropped=self.dropped, state=self._watch.state, force=force)
+        self._reporter.report(
+            self._frames_expected(),
+            dropped=self.dropped,
+            state=self._watch.state,
+            outputs=self._delivery.trouble,
+            force=force,
+        )
 
     def _hud(self) -> HudState:
         reporter = self._reporter

@@ -34,6 +34,8 @@ class Progress:
     dropped: int
     state: str = "live"
     """What the source is doing: "connecting", "live", "stalled", "reconnecting", "frozen" or "ended"."""
+    outputs: str = ""
+    """Live outputs that are not connected, in a few words ("rtmp reconnecting"); empty where all are."""
     hardware: str = ""
     """Who decodes and encodes, in a few words, where a device was tried: "decode: cpu (no libnvcuvid)"."""
 
@@ -58,7 +60,13 @@ class Reporter:
         self._stats.count_output(now_ns)
 
     def report(
-        self, frames_expected: int | None, *, dropped: int = 0, state: str = "live", force: bool = False
+        self,
+        frames_expected: int | None,
+        *,
+        dropped: int = 0,
+        state: str = "live",
+        outputs: str = "",
+        force: bool = False,
     ) -> None:
         """Call `on_progress`, unless that was less than a tenth of a second ago."""
         now_ns = time.monotonic_ns()
@@ -74,6 +82,7 @@ class Reporter:
                 frame_age_ms=self.frame_age_ms,
                 dropped=dropped,
                 state=state,
+                outputs=outputs,
                 hardware=self._stats.facts.get("path", {}).get("line", ""),
             )
         )

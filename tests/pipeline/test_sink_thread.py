@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from rtseg.cli.progress import rate_text
 from rtseg.errors import SinkError, StageError
 from rtseg.pipeline import sink_thread
 from rtseg.pipeline.pipeline import Pipeline
@@ -248,6 +249,17 @@ def test_a_stuck_peer_beside_another_sink_costs_it_nothing():
     assert facts["sent"] <= 3
     assert facts["sent"] + facts["dropped"]["sink peer"] == 150
     assert pipeline.stats.frames.dropped.total() == 0  # no frame of the run is lost
+
+
+def test_progress_says_which_output_is_not_connected(monkeypatch):
+    monkeypatch.setattr(sink_thread, "FIRST_PAUSE_SECONDS", 30.0)
+    told = []
+    (lost,) = isolate([PeerSink(lost_at=[0])])
+    source = CountingSource(60, interval_seconds=0.02)
+    Pipeline(source, StubSegmenter(), sinks=[CountingSink(), lost], on_progress=told.append).run()
+    assert "peer reconnecting" in {progress.outputs for progress in told}
+    said = next(progress for progress in told if progress.outputs)
+    assert rate_text(said).endswith("drops 0  peer reconnecting")
 
 
 def test_a_slow_peer_without_the_isolation_would_slow_the_run():
