@@ -8,7 +8,7 @@ import { LiveChart } from "./chart.js";
 import { Dock } from "./dock.js";
 import { announce, byId, chip, clock, make, milliseconds, notice, save, stampForName, toggleFull } from "./dom.js";
 import { everyFrame } from "./frames.js";
-import { Recording, snapshot } from "./record.js";
+import { drawCropped, Recording, snapshot } from "./record.js";
 import { CameraSession } from "./session.js";
 import { SettingsForm } from "./settings.js";
 import { StripReader } from "./strip.js";
@@ -131,6 +131,7 @@ export class CameraTab {
 
   reconnect(reason = "") {
     if (!this.capture) return;
+    if (this.state === "live" || this.state === "stalled") drawCropped(byId("held"), this.result, this.capture.shownPart); // held while it is away
     this.session?.close();
     this.session = null;
     this.endFrames?.(); // a last picture may still come; it is not a sign of life

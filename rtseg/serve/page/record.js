@@ -5,7 +5,7 @@ import { everyFrame } from "./frames.js";
 const TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"];
 
 /** Draw the picture of `video` from the top down to `shownPart` (0..1) of its height into `canvas`. */
-function drawCropped(canvas, video, shownPart) {
+export function drawCropped(canvas, video, shownPart) {
   const height = 2 * Math.round((video.videoHeight * shownPart) / 2);
   if (canvas.width !== video.videoWidth) canvas.width = video.videoWidth;
   if (canvas.height !== height) canvas.height = height;

@@ -27,7 +27,7 @@ PAIRS = [
 NAMELESS = """
 const named = (e) => e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()
   || (e.labels && [...e.labels].some((label) => label.textContent.trim()));
-return [...document.querySelectorAll('button, input, select, canvas, video, [role]')]
+return [...document.querySelectorAll('button, input, select, canvas:not([aria-hidden]), video, [role]')]
   .filter((e) => !named(e) && !['alert', 'status'].includes(e.getAttribute('role'))).map((e) => e.outerHTML);
 """
 TWICE = """

@@ -23,6 +23,8 @@ def test_the_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(drive
         page.wait(lambda: page.find("#server-gone").is_displayed(), "the banner")
         assert "The server is gone." in page.text("#server-gone")
         page.wait(lambda: page.text("#camera-state") == "Reconnecting", "the state of the camera")
+        assert page.grab_canvas("#held").std() > 10  # the last picture is held meanwhile
+        assert page.find("#held").is_displayed()
     with serving(*WORDS, port=port):
         page.wait(lambda: not page.find("#server-gone").is_displayed(), "the banner's end")
         page.wait(lambda: page.text("#camera-state") == "Live", "the picture")
