@@ -105,8 +105,9 @@ class Receiver(threading.Thread):
 
     def run(self) -> None:
         scheme = self.url.partition(":")[0]
+        silence_seconds = 1.0 if scheme == "udp" else 2.0  # a datagram stream has no other end
         try:
-            with av.open(self.url, options=LISTENING[scheme], timeout=(40, 2)) as container:
+            with av.open(self.url, options=LISTENING[scheme], timeout=(40, silence_seconds)) as container:
                 self._read(container)
         except (av.FFmpegError, OSError) as error:
             self.got.error = f"{type(error).__name__}: {error}"
