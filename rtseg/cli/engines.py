@@ -158,7 +158,7 @@ def summary(build: EngineBuild) -> Iterator[str]:
     for tensor in (*manifest.inputs, *manifest.outputs):
         yield f"  {tensor.name}: {tensor.role} {tensor.dtype} {list(tensor.shape)} {tensor.layout}"
     yield f"  {manifest.plan_bytes / 1e6:.1f} MB; {len(manifest.kept_fp32)} nodes kept in fp32"
-    yield f"  for {manifest.target}"
+    yield f"  for {manifest.target.partition(' (')[0]}"  # the manifest has TensorRT's own words too
     if manifest.ranges:
         yield f"  {ranges_line(manifest.ranges)}"
     for warning in manifest.warnings:
