@@ -67,9 +67,9 @@ def greenness(rgb: np.ndarray) -> float:
     return float(corner[1] - corner[0])
 
 
-def test_the_page_is_told_what_is_measured(server, desk):
+def test_the_page_is_told_what_is_measured(real_server, desk):
     async def work() -> None:
-        browser = await Browser(server, desk).start()
+        browser = await Browser(real_server, desk).start()
         try:
             await browser.wait_for_frames(10)
             await wait_until(lambda: browser.told and browser.told[-1]["state"] == "live", 20)
