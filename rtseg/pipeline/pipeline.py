@@ -268,38 +268,35 @@ class Pipeline:
         place.frame_index = 0
         for frame in frames:
             stage.add(watch.lap())
-            self.stats.frames.decoded += 1
-            self._hand_over(frame)
-            place.frame_index = frame.frame_index + 1
-            if self._max_frames is not None and self.stats.frames.decoded >= self._max_frames:
+            if self._hand_over(frame):
                 return
+            place.frame_index = frame.frame_index + 1
             watch.lap()
 
     def _capture_live(self, place: Place) -> None:
-        def hand_over(frame: Frame) -> bool:
-            self.stats.frames.decoded += 1
-            self._hand_over(frame)
-            return self._max_frames is not None and self.stats.frames.decoded >= self._max_frames
-
         place.frame_index = 0
         self._capturing = LiveCapture(
             self._source,
             options=self._live,
             watch=self._watch,
-            hand_over=hand_over,
+            hand_over=self._hand_over,
             stats=self.stats,
             stopping=self._stopping,
             catches_up=self.policy == "freshest",
         )
         self._capturing.run(place)
 
-    def _hand_over(self, frame: Frame) -> None:
+    def _hand_over(self, frame: Frame) -> bool:
+        """Give a frame to the segment stage; return True when it was the last one that is wanted."""
+        self.stats.frames.decoded += 1
+        is_last = self._max_frames is not None and self.stats.frames.decoded >= self._max_frames
         if self.policy == "every":
             self._decoded.put(frame)
-            return
+            return is_last
         for dropped in self._decoded.displace(frame):
             waited_ns = time.monotonic_ns() - dropped.captured_ns
             self.stats.frames.dropped[drop_cause(waited_ns, self._live.staleness_seconds)] += 1
+        return is_last
 
     def _capture_ended(self, failed: bool) -> None:
         if failed:

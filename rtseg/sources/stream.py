@@ -25,7 +25,7 @@ from rtseg.sources import stream_errors
 from rtseg.sources.base import CodedPacket, PacketSource, SourceInfo, SourceState
 from rtseg.sources.interrupting import Interrupt
 from rtseg.sources.live_clock import TIME_BASE, LiveClock
-from rtseg.sources.naming import count_of, was_or_were
+from rtseg.sources.naming import count_of
 from rtseg.sources.pixels import PictureReader
 from rtseg.sources.stream_address import (
     PROBE_BYTES,
@@ -40,6 +40,7 @@ from rtseg.sources.stream_facts import (
     is_paced_by_its_times,
     is_timed_by_arrival,
     length_seconds,
+    note_broken,
     sound_format,
 )
 from rtseg.sources.stream_pacing import Pacer
@@ -396,9 +397,4 @@ class StreamSource(PacketSource):
         container, self._container = self._container, None
         if container is not None:
             container.close()
-        if broken := self.counters.decode_errors:
-            kept = [note for note in self.counters.notes if "could not be decoded" not in note]
-            self.counters.notes[:] = [
-                *kept,
-                f"{count_of(broken, 'packet')} {was_or_were(broken)} broken on the way and could not be decoded.",
-            ]
+        note_broken(self.counters)

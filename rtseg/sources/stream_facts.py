@@ -11,8 +11,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from rtseg.audio_feed import AudioFormat
-from rtseg.sources.base import SourceInfo
+from rtseg.sources.base import SourceCounters, SourceInfo
 from rtseg.sources.live_clock import TIME_BASE
+from rtseg.sources.naming import count_of, was_or_were
 from rtseg.sources.pixels import color_of, orientation_of, primaries_and_transfer_of
 from rtseg.sources.stream_address import StreamAddress
 
@@ -74,6 +75,14 @@ def changes_between(before: SourceInfo, now: SourceInfo) -> list[str]:
         for what, (old, new) in pairs.items()
         if old != new
     ]
+
+
+def note_broken(counters: SourceCounters) -> None:
+    """Say, in one note that replaces the one before, how many packets could not be decoded."""
+    if broken := counters.decode_errors:
+        kept = [note for note in counters.notes if "could not be decoded" not in note]
+        sentence = f"{count_of(broken, 'packet')} {was_or_were(broken)} broken on the way and could not be decoded."
+        counters.notes[:] = [*kept, sentence]
 
 
 def sound_format(sound: AudioStream) -> AudioFormat:

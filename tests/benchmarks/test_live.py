@@ -14,7 +14,7 @@ def test_twenty_seconds_of_overload_stay_within_the_bound():
     """Of a slope, twenty seconds on a machine that may be busy say nothing: that is for the ten minutes."""
     result = soak(seconds=20, fps=60, engine_fps=10, backend="fake")
     assert result["holds"]["age within bound"], result
-    assert result["holds"]["memory flat"], result
+    assert result["memory_mib"][1] - result["memory_mib"][0] < 3  # forty pictures that nobody lets go are more
     assert result["age_ms"]["max"] < 8000  # a queue would be sixteen seconds long by now
     frames = result["frames"]
     assert frames["decoded"] == frames["written"] + sum(frames["dropped"].values())

@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import threading
 import time
+import wave
 from collections import deque
 
 import av
@@ -31,7 +32,10 @@ def first_frames(source, count=12):
 def web(tmp_path_factory):
     folder = tmp_path_factory.mktemp("web")
     write_clip(folder / "clip.mp4", frames=30)
-    (folder / "notes.bin").write_bytes(bytes(range(200)) * 40)
+    (folder / "page.html").write_text("<!doctype html><html><body>Please log in.</body></html>\n" * 20)
+    with wave.open(str(folder / "tone.wav"), "wb") as tone:
+        tone.setparams((1, 2, 8000, 0, "NONE", ""))
+        tone.writeframes(bytes(16_000))
     write_hls(folder)
     with WebServer(folder, fps=40) as server:
         yield server
@@ -186,7 +190,8 @@ def test_pictures_that_nobody_refers_to_can_be_left_out(tmp_path):
         ("403", "403"),
         ("404", "404.*no such stream"),
         ("500", "the answer"),
-        ("notes.bin", "no video"),
+        ("page.html", "no video stream"),
+        ("tone.wav", "audio and no video"),
     ],
 )
 def test_each_answer_of_a_server_has_its_own_words(web, path, telling):
