@@ -1,4 +1,4 @@
-"""Capture of a live source: read, decode, notice when it falls silent, and find it again.
+"""Capture: decode and hand over; of a live source also notice when it falls silent, and find it again.
 
     read     source.packets()  ->  [packets]       thread rtseg-read, of sources that tell packets from frames
     decode   catch up, decode  ->  hand over       the capture thread of the pipeline
@@ -31,7 +31,7 @@ MOST_BROKEN: Final = 10
 
 
 class LiveCapture:
-    """The body of the capture thread for one live source.
+    """The body of the capture thread for one source; what is not live is read to its end.
 
     Args:
         source: open already.
@@ -96,7 +96,7 @@ class LiveCapture:
     # ---- one connection ---------------------------------------------------------------------------------------
 
     def _one_connection(self, place: Place) -> None:
-        if isinstance(self._source, PacketSource):
+        if isinstance(self._source, PacketSource) and self._source.info.live:
             self._read_and_decode(self._source, place)
             return
         watch = Stopwatch()

@@ -247,7 +247,7 @@ class Pipeline:
         self._decoded, self._segmented = Channel(capacity), Channel(capacity)
         self._workers = [
             Worker(
-                self._capture_live if info.live else self._capture,
+                self._capture,
                 stage="decode",
                 failure=self._failure,
                 on_end=self._capture_ended,
@@ -262,18 +262,6 @@ class Pipeline:
     # ---- 1 capture --------------------------------------------------------------------------------------------
 
     def _capture(self, place: Place) -> None:
-        frames = self._source.frames()
-        stage = self.stats.stage("decode")
-        watch = Stopwatch()
-        place.frame_index = 0
-        for frame in frames:
-            stage.add(watch.lap())
-            if self._hand_over(frame):
-                return
-            place.frame_index = frame.frame_index + 1
-            watch.lap()
-
-    def _capture_live(self, place: Place) -> None:
         place.frame_index = 0
         self._capturing = LiveCapture(
             self._source,
