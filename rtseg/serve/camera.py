@@ -60,7 +60,7 @@ class CameraSession:
 
     async def _open(self, sdp: str) -> str:
         segmenter, effects = await self._room.drawing(self.settings)
-        rtc.add_coded_track(self._connection, self._box, want_keyframe=self._want_keyframe)
+        rtc.add_coded_track(self._connection, self._box, want_keyframe=self._want_keyframe, takes_video=True)
         self._connection.on("track", self._take_track)
         self._connection.on("datachannel", self._take_channel)
         await rtc.accept(self._connection, self._room.own_offer(sdp))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import queue
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ from rtseg.serve.mailbox import Mailbox
 
 CONNECT_SECONDS: Final = 15.0
 """How long an offer may take to become a connection."""
+MOST_CODED_FRAMES: Final = 10
+"""Coded frames that may wait for the decoder of a camera."""
 MOST_SDP_CHARACTERS: Final = 100_000
 MOST_MEDIA_LINES: Final = 4
 
@@ -58,6 +61,26 @@ class MarkedJitterBuffer(JitterBuffer):
                 self.remove(len(packets))
                 return _frame_of(packets)
         return super()._remove_frame(sequence_number)
+
+
+class ShortQueue(queue.Queue[Any]):
+    """Coded frames on their way to a decoder: where it falls behind, all that wait go, and a keyframe is asked for.
+
+    aiortc lets them pile up without end, so that a machine with too much to do would show an ever older picture.
+    """
+
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_overflow = on_overflow
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add a frame, or None, which ends the decoder; never waits."""
+        if item is not None and self.qsize() >= MOST_CODED_FRAMES:
+            with suppress(queue.Empty):
+                while True:
+                    self.get_nowait()
+            self._on_overflow()
+        super().put(item, block, timeout)
 
 
 def _frame_of(packets: Sequence[Any]) -> JitterFrame:
@@ -86,11 +109,21 @@ def new_connection() -> RTCPeerConnection:
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
-def add_coded_track(connection: RTCPeerConnection, box: Mailbox, *, want_keyframe: Callable[[], None]) -> None:
-    """Send what a mailbox holds; a viewer who lost something asks for a keyframe."""
+def add_coded_track(
+    connection: RTCPeerConnection, box: Mailbox, *, want_keyframe: Callable[[], None], takes_video: bool
+) -> None:
+    """Send what a mailbox holds; a viewer who lost something asks for a keyframe.
+
+    Args:
+        connection: before it has taken the offer.
+        box: what is sent.
+        want_keyframe: called when the other side asks for one.
+        takes_video: whether the other side's video is wanted; what it sends otherwise is not even decoded.
+    """
     sender = connection.addTrack(CodedTrack(box))
     sender._send_keyframe = want_keyframe  # type: ignore[method-assign]
     transceiver = next(found for found in connection.getTransceivers() if found.sender is sender)
+    transceiver.direction = "sendrecv" if takes_video else "sendonly"
     known = RTCRtpSender.getCapabilities("video").codecs
     wanted = [codec for name in (*CODECS, "rtx") for codec in known if codec.name.lower() == name.lower()]
     transceiver.setCodecPreferences(wanted)
@@ -107,7 +140,10 @@ def codec_of(connection: RTCPeerConnection) -> str:
 
 
 def take_frames_early(receiver: RTCRtpReceiver) -> None:
-    """Let a receiver give frames without waiting for the next one; see Note [Marker bit]."""
+    """Let a receiver give frames without waiting for the next one, and keep few; see Note [Marker bit]."""
+    lost = getattr(receiver, "_RTCRtpReceiver__decoder_error", None)
+    if lost is not None and hasattr(receiver, "_RTCRtpReceiver__decoder_queue"):
+        receiver._RTCRtpReceiver__decoder_queue = ShortQueue(lost.set)
     name = "_RTCRtpReceiver__jitter_buffer"
     if isinstance(getattr(receiver, name, None), JitterBuffer):
         setattr(receiver, name, MarkedJitterBuffer(capacity=512, is_video=True))
@@ -125,6 +161,9 @@ def checked_offer(body: object) -> str:
             f"offer: got {len(sdp)} characters and {sdp.count(chr(10) + 'm=')} media lines; "
             f"expected at most {MOST_SDP_CHARACTERS} and {MOST_MEDIA_LINES}. Send a plain offer."
         )
+    kinds = re.findall(r"^m=(\S+)", sdp, re.MULTILINE)
+    if sorted(set(kinds) - {"application"}) != ["video"] or kinds.count("video") > 1:
+        raise ConfigError(f"offer: got media {', '.join(kinds)[:60] or 'none'}; expected one video and no sound.")
     return sdp
 
 

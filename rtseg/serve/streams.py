@@ -208,7 +208,7 @@ class StreamViewer:
             RtsegError: the offer cannot be right; it is closed then.
         """
         try:
-            rtc.add_coded_track(self._connection, self._box, want_keyframe=self._want_keyframe)
+            rtc.add_coded_track(self._connection, self._box, want_keyframe=self._want_keyframe, takes_video=False)
             await rtc.accept(self._connection, self._room.own_offer(sdp))
             self._codec = rtc.codec_of(self._connection)
             answer = await rtc.answer(self._connection)

@@ -55,6 +55,9 @@ def test_another_server_takes_addresses_but_no_names():
         {"sdp": "v=0\0"},
         {"sdp": "v=0" + "x" * 200_000},
         {"sdp": "v=0" + "\nm=video" * 9},
+        {"sdp": "v=0\r\nm=video 9 x 97\r\nm=audio 9 x 96\r\n"},
+        {"sdp": "v=0\r\nm=video 9 x 97\r\nm=video 9 x 97\r\n"},
+        {"sdp": "v=0\r\nm=application 9 x 97\r\n"},
     ],
 )
 def test_what_can_be_no_offer_is_refused(body):
@@ -90,3 +93,34 @@ def test_the_consent_is_asked_for_often_enough():
 
     slowest_seconds = aioice.ice.CONSENT_FAILURES * (aioice.ice.CONSENT_INTERVAL * 1.2 + 0.5)
     assert slowest_seconds < 10
+
+
+def test_a_decoder_that_falls_behind_gets_a_keyframe_instead_of_a_queue():
+    asked = []
+    waiting = rtc.ShortQueue(lambda: asked.append(1))
+    for number in range(rtc.MOST_CODED_FRAMES):
+        waiting.put(number)
+    assert asked == []
+    waiting.put("newest")
+    assert asked == [1]
+    waiting.put(None)
+    assert [waiting.get(), waiting.get()] == ["newest", None]
+
+
+def test_a_receiver_really_gets_the_short_queue_and_the_early_frames():
+    from tests.serve.parts import run
+
+    async def work() -> None:
+        connection = rtc.new_connection()
+        receiver = connection.addTransceiver("video").receiver
+        rtc.take_frames_early(receiver)
+        kinds = {type(value) for value in vars(receiver).values()}
+        assert {rtc.ShortQueue, rtc.MarkedJitterBuffer} <= kinds
+        await connection.close()
+
+    run(work())
+
+
+def test_an_offer_of_one_video_is_taken():
+    sdp = "v=0\r\nm=video 9 x 97\r\nm=application 9 x 97\r\n"
+    assert rtc.checked_offer({"sdp": sdp}) == sdp

@@ -125,8 +125,8 @@ def test_one_viewer_more_than_there_may_be_is_refused():
             assert refused.status == 429
             assert (await third.ask("GET", "/stream/desk.mjpg")).status == 429
             await viewers[0].ask("DELETE", f"/api/viewers/{viewers[0].answer['viewer']}")
-            await third.start("/api/streams/desk/offer")  # the control: there is room again
-            for viewer in (*viewers, third):
+            fourth = await Browser(server).start("/api/streams/desk/offer")  # the control: there is room again
+            for viewer in (*viewers, third, fourth):
                 await viewer.close()
 
         run(work())
