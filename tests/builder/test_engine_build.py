@@ -150,7 +150,7 @@ def test_two_processes_build_it_once(bundle, cache):
 def test_a_stopped_build_leaves_nothing(cache, sent, code, at):
     """The network is large enough for its compiler to be at work when the signal comes."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.folder.parents[1])}
-    words = ["build", "street", "--backend", "tensorrt", "--size", "1280x640"]
+    words = ["build", "street", "--backend", "tensorrt", "--size", "1280x640", "--precision", "fp16"]
     starter = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'rtseg'; " \
               "from rtseg.cli import entry; entry()"  # fmt: skip
     with subprocess.Popen(
