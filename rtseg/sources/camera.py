@@ -71,6 +71,13 @@ class CameraSource(Source):
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._pictures = PictureReader()
+        self._next_index = 0
+        self._begun_ns: int | None = None
+
+    @property
+    def can_reopen(self) -> bool:
+        """True: a camera that was unplugged is found again when it is back."""
+        return True
 
     @property
     def info(self) -> SourceInfo:
@@ -99,29 +106,32 @@ class CameraSource(Source):
             frames = self._decode(self._container)
             first = next(frames)
             self._info = self._describe(self._container, first, options)
+            self.counters.reconnects += self._begun_ns is not None
         except SourceError:
             self.close()
             raise
         self._frames = itertools.chain((first,), frames)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames as they come; the first has pts 0.
+        """Yield frames as they come; the first has pts 0, and after a reconnection number and time go on.
 
         Raises:
             SourceError: the camera went away.
         """
         info = self.info
         mender = PtsMender(time_base=info.time_base, frame_rate=info.frame_rate)
-        first_pts: int | None = None
-        for frame_index, decoded in enumerate(self._frames):
+        mended_before = self.counters.mended_pts
+        offset: int | None = None
+        for decoded in self._frames:
             captured_ns = time.monotonic_ns()
-            if first_pts is None and decoded.pts is not None:
-                first_pts = decoded.pts
-            pts = mender.mend(None if decoded.pts is None or first_pts is None else decoded.pts - first_pts)
+            if offset is None and decoded.pts is not None:
+                offset = self._ticks_since_begin(captured_ns, info.time_base) - decoded.pts
+            pts = mender.mend(None if decoded.pts is None or offset is None else decoded.pts + offset)
             if self._duration_seconds is not None and pts * info.time_base >= self._duration_seconds:
                 return
-            self.counters.decoded = frame_index + 1
-            self.counters.mended_pts = mender.mended
+            frame_index, self._next_index = self._next_index, self._next_index + 1
+            self.counters.decoded = self._next_index
+            self.counters.mended_pts = mended_before + mender.mended
             yield Frame(
                 picture=self._pictures.read(decoded),
                 frame_index=frame_index,
@@ -130,6 +140,12 @@ class CameraSource(Source):
                 captured_ns=captured_ns,
                 source_id=info.source_id,
             )
+
+    def _ticks_since_begin(self, captured_ns: int, time_base: Fraction) -> int:
+        """Return the time of a connection's first frame, in ticks: 0 for the very first, then what has passed since."""
+        if self._begun_ns is None:
+            self._begun_ns = captured_ns
+        return round((captured_ns - self._begun_ns) / 1_000_000_000 / time_base)
 
     def close(self) -> None:
         """Give the camera back; idempotent."""

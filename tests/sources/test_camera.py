@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import sys
 from fractions import Fraction
 
@@ -8,10 +9,13 @@ import av
 import pytest
 
 from rtseg.errors import ConfigError, SourceError
+from rtseg.pipeline.pipeline import Pipeline
+from rtseg.pipeline.watching import LiveOptions
 from rtseg.sources import camera as camera_module
 from rtseg.sources.camera import CameraSource
 from rtseg.sources.camera_devices import find_device, list_cameras, list_modes, open_error, system_of
 from rtseg.sources.camera_modes import CameraDevice, CameraMode
+from tests.pipeline.parts import StubSegmenter
 
 DEVICES = [CameraDevice("/dev/video0", "Integrated Camera"), CameraDevice("/dev/video2", "Logitech C920")]
 MODES = [CameraMode((640, 480), "yuyv422", 30.0), CameraMode((1280, 720), "mjpeg", 30.0)]
@@ -106,6 +110,40 @@ def test_a_camera_that_stops_is_an_error_not_an_end(webcam: list[dict[str, str]]
     with source, pytest.raises(SourceError, match="still plugged in"):
         list(source.frames())
     assert source.counters.decoded == 30
+
+
+def test_a_camera_that_is_plugged_in_again_goes_on_where_time_is(
+    webcam: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = itertools.count(5_000_000_000, 40_000_000)  # FFmpeg's test picture comes as fast as it can
+    monkeypatch.setattr(camera_module.time, "monotonic_ns", lambda: next(now_ns))
+    source = CameraSource("0", fps=30)
+    seen = []
+    for _ in range(2):
+        source.open()
+        with pytest.raises(SourceError, match="still plugged in"):
+            seen.extend(source.frames())
+        source.close()
+    assert source.can_reopen
+    assert source.counters.reconnects == 1
+    assert [frame.frame_index for frame in seen] == list(range(60))
+    times = [frame.pts_seconds for frame in seen]
+    assert times == sorted(set(times))
+    assert times[0] == 0
+    assert times[30] == pytest.approx(30 * 0.04, abs=0.01)  # what has passed, not where the last connection ended
+
+
+def test_an_unplugged_camera_is_waited_for_by_a_run(webcam: list[dict[str, str]]) -> None:
+    pipeline = Pipeline(
+        CameraSource("0", size_wh=(640, 480), fps=30),
+        StubSegmenter(),
+        max_frames=45,
+        policy="every",
+        live=LiveOptions(reconnect_max_seconds=1.0),
+    )
+    stats = pipeline.run()
+    assert stats.frames.decoded == 45
+    assert len(webcam) == 2
 
 
 @pytest.mark.needs_camera
