@@ -80,6 +80,7 @@ class Worker:
         self._stage = stage
         self._failure = failure
         self._on_end = on_end
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"rtseg-{stage}", daemon=True)
 
     def start(self) -> None:
@@ -87,10 +88,17 @@ class Worker:
         self._thread.start()
 
     def join(self, timeout_seconds: float = JOIN_SECONDS) -> bool:
-        """Wait for the thread; return False when it is still alive after that time."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_seconds)
-        return not self._thread.is_alive()
+        """Wait for the thread; return False when it is still at work after that time.
+
+        Its end is told by an event: up to Python 3.12, a `Thread.join` that a signal interrupts takes the thread for
+        ended although it is not.
+        """
+        if self._thread.ident is None:
+            return True
+        if not self._ended.wait(timeout_seconds):
+            return False
+        self._thread.join(timeout_seconds)
+        return True
 
     def _run(self) -> None:
         place = Place(self._stage)
@@ -103,7 +111,10 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  nothing may escape a thread unseen; run() raises it
             self._failure.record(error, stage=place.stage, frame_index=place.frame_index)
         finally:
-            self._on_end(failed)
+            try:
+                self._on_end(failed)
+            finally:
+                self._ended.set()
 
 
 class Stopwatch:
