@@ -40,9 +40,7 @@ class OnDevice(DeviceBackend):
 
 
 def segmenter_on(**facts):
-    return SimpleNamespace(
-        backend=OnDevice(**facts), info=BackendInfo("stub", "1", "none", "none", 1)
-    )
+    return SimpleNamespace(backend=OnDevice(**facts), info=BackendInfo("stub", "1", "none", "none", 1))
 
 
 @pytest.mark.parametrize(
