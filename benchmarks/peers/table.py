@@ -88,13 +88,13 @@ def picture(document: dict[str, Any]) -> Figure:
 def _put_bar(figure: Figure, entry: dict[str, Any], top: float, most: float) -> None:
     ours = entry["peer"] == "rtseg"
     length, middle = BAR_PX * entry["fps"] / most, top + ROW_PX / 2
+    least, largest = (BAR_PX * pick(run["fps"] for run in entry["runs"]) / most for pick in (min, max))
     figure.add(
         Words(NAMES_PX - 8, middle + 4, entry["peer"], size=SMALL_PX, anchor="end", bold=ours),
         Box(NAMES_PX, top + 3, length, ROW_PX - 6, "accent" if ours else "rest"),
-        Words(NAMES_PX + length + 34, middle + 4, f"{entry['fps']:.1f} fps", size=SMALL_PX, bold=ours),
+        Stroke(((NAMES_PX + least, middle), (NAMES_PX + largest, middle)), "ink", width=1.5),
+        Words(NAMES_PX + largest + 10, middle + 4, f"{entry['fps']:.1f} fps", size=SMALL_PX, bold=ours),
     )
-    least, largest = (BAR_PX * pick(run["fps"] for run in entry["runs"]) / most for pick in (min, max))
-    figure.add(Stroke(((NAMES_PX + least, middle), (NAMES_PX + largest, middle)), "ink", width=1.5))
 
 
 def replaced(text: str, content: str) -> str:
