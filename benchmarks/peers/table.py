@@ -39,7 +39,7 @@ def table(named: tuple[str, dict[str, Any]] | None) -> str:
     name, document = named
     machine = document["machine"]
     head = (
-        f"{machine['cores']} cores of an {machine['cpu']}, {document['date']}, medians of {document["repeats"]} "
+        f"{machine['cores']} cores of an {machine['cpu']}, {document['date']}, medians of {document['repeats']} "
         f"repetitions in turns, each peer in its own environment as its documentation recommends "
         f"([results](benchmarks/results/{name}), [scripts](benchmarks/peers/compare.py)). Times as fast: the median "
         "of the ratios within each repetition, with the smallest and largest."
