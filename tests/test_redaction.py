@@ -36,7 +36,14 @@ def test_secrets_are_hidden_and_the_rest_stays(text, shown):
 
 @pytest.mark.parametrize(
     "text",
-    ["rtsp://host/live", "http://h/a.mjpg?w=640&monkey=3", "/home/a@b/clip.mp4", "write to x@example.com", "0", "udp://@239.0.0.1:1234"],
+    [
+        "rtsp://host/live",
+        "http://h/a.mjpg?w=640&monkey=3",
+        "/home/a@b/clip.mp4",
+        "write to x@example.com",
+        "0",
+        "udp://@239.0.0.1:1234",
+    ],
 )
 def test_what_is_no_secret_stays_as_it_is(text):
     assert redact(text) == text
