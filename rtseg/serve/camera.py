@@ -38,6 +38,7 @@ class CameraSession:
         self._on_end = on_end
         self._source = PushSource("camera", keeps_strip=strip)
         self._strip = strip
+        self._changing = asyncio.Lock()
         self._runner: Runner | None = None
         self._connection = rtc.new_connection()
         self._codec = ""
@@ -89,11 +90,12 @@ class CameraSession:
         Raises:
             RtsegError: the settings cannot be right, or the model cannot be loaded; nothing has changed then.
         """
-        settings = changed(self.settings, patch)
-        segmenter, effects = await self._room.drawing(settings)
-        self.settings = settings
-        if self._runner is not None:
-            self._runner.switch(segmenter, effects)
+        async with self._changing:  # loading a model takes a while: the next change builds on this one
+            settings = changed(self.settings, patch)
+            segmenter, effects = await self._room.drawing(settings)
+            self.settings = settings
+            if self._runner is not None:
+                self._runner.switch(segmenter, effects)
         return settings
 
     def to_json(self) -> dict[str, Any]:

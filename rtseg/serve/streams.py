@@ -46,6 +46,7 @@ class Stream:
         self._detail = detail
         self._sink = LiveSink(room.loop)
         self._boxes: dict[Mailbox, str] = {}
+        self._changing = asyncio.Lock()
         self._runner: Runner | None = None
         self._error = ""
         self._working: asyncio.Task[None] | None = None
@@ -127,11 +128,12 @@ class Stream:
         Raises:
             RtsegError: the settings cannot be right, or the model cannot be loaded; nothing has changed then.
         """
-        settings = changed(self.settings, patch)
-        segmenter, effects = await self._room.drawing(settings)
-        self.settings = settings
-        if self._runner is not None:
-            self._runner.switch(segmenter, effects)
+        async with self._changing:  # loading a model takes a while: the next change builds on this one
+            settings = changed(self.settings, patch)
+            segmenter, effects = await self._room.drawing(settings)
+            self.settings = settings
+            if self._runner is not None:
+                self._runner.switch(segmenter, effects)
         return settings
 
     async def close(self) -> None:

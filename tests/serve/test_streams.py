@@ -16,6 +16,7 @@ import pytest
 from rtseg.errors import RtsegError
 from rtseg.serve import streams as module
 from rtseg.serve.looped import LoopedSource
+from rtseg.serve.settings import Settings
 from rtseg.serve.streams import named_streams, source_maker
 from tests.conftest import write_clip
 from tests.serve.parts import Browser, ServerUnderTest, run, small_limits, wait_until
@@ -46,6 +47,29 @@ def jpegs_of(server: ServerUnderTest, count: int, name: str = "desk") -> list[np
         return pictures
     finally:
         connection.close()
+
+
+class SlowRoom:
+    """A room in which the first change takes longer than the second."""
+
+    def __init__(self) -> None:
+        self.first_settings = Settings(model="street", effect="none")
+        self.loop = asyncio.get_running_loop()
+        self._waits = [0.1, 0.0]
+
+    async def drawing(self, settings: Settings) -> tuple[None, tuple[()]]:
+        await asyncio.sleep(self._waits.pop(0))
+        return None, ()
+
+
+def test_changes_of_two_viewers_at_once_are_both_kept():
+    async def both() -> Settings:
+        stream = module.Stream(SlowRoom(), "desk", lambda: None, "")
+        await asyncio.gather(stream.change({"effect": "tint"}), stream.change({"smoothing": False}))
+        return stream.settings
+
+    settings = asyncio.run(both())
+    assert (settings.effect, settings.smoothing) == ("tint", False)
 
 
 def test_mjpeg_shows_moving_pictures_of_the_stream(server):
