@@ -19,13 +19,18 @@ def test_shipped_bundles_have_one_measure_for_all_precisions(model, name):
 
 def test_parity_report_gives_the_other_file_its_own_score_where_it_is_of_the_same_data():
     street = load_bundle("street")
-    report = street.scores["int8"]
-    assert score_of(street, "bf16") == {
-        "name": "CamVid val mIoU", "value": street.scores["camvid_val_miou"], "file": "float"
-    }  # fmt: skip
-    assert score_of(street, "int8") == {"name": "CamVid val mIoU", "value": report["miou"], "file": "int8"}
-    preferring = replace(street, default_precision="int8")
-    assert score_of(preferring, "bf16") == {"name": "CamVid val mIoU", "value": report["miou_fp32"], "file": "float"}
+    report, on_the_card = street.scores["int8"], street.scores["camvid_val_miou"]
+
+    def found(preferred: str, precision: str) -> tuple[float, str]:
+        score = score_of(replace(street, default_precision=preferred), precision)
+        assert score is not None
+        assert score["name"] == "CamVid val mIoU"
+        return score["value"], score["file"]
+
+    assert found("int8", "int8") == (on_the_card, "int8")
+    assert found("int8", "bf16") == (report["miou_fp32"], "float")
+    assert found("fp16", "bf16") == (on_the_card, "float")
+    assert found("fp16", "int8") == (report["miou"], "int8")
 
 
 def test_score_of_another_file_is_said_to_be_one():
