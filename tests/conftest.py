@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +65,6 @@ def shared() -> Path:
 
 def write_clip(path: Path, *, frames: int = 12, size_wh: tuple[int, int] = (96, 64), fps: int = 25) -> Path:
     """Write a short H.264 clip of a moving box with a tone; the container goes by the suffix."""
-    import av
     import numpy as np
 
     with av.open(str(path), "w") as container:

@@ -79,6 +79,9 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
     """Segment and composite sources through one engine: live ones at once, others one after the other."""
+    from rtseg.sources.x11 import load_before_opencv
+
+    load_before_opencv(sources)
     from rtseg.cli.request import RunRequest, begin_loading
 
     del debug  # read by main(), which decides how an error is shown

@@ -29,6 +29,9 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
 ) -> None:
     """Serve a page on which anyone sees the engine on their own camera, on a video, or on the streams given here."""
+    from rtseg.sources.x11 import load_before_opencv
+
+    load_before_opencv(streams or ())
     from rtseg.cli.serving import ServeRequest, execute
 
     del debug  # read by main(), which decides how an error is shown

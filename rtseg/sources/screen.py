@@ -19,6 +19,7 @@ from rtseg.sources.base import Source, SourceInfo
 from rtseg.sources.live_clock import TIME_BASE, LiveClock
 from rtseg.sources.options import check_rate
 from rtseg.sources.pixels import PictureReader
+from rtseg.sources.x11 import opencv_came_first
 from rtseg.types import Frame
 
 OPEN_SECONDS: Final = 5.0
@@ -170,6 +171,11 @@ class ScreenSource(Source):
             )
         if "x11grab" not in av.formats_available:
             raise SourceError("screen: got an FFmpeg without x11grab; expected it. pip install --upgrade av")
+        if opencv_came_first():
+            raise SourceError(
+                "screen: got OpenCV loaded before PyAV, with which FFmpeg's X11 grabber crashes; expected PyAV first. "
+                "Write `import av` at the top of the program (`rtseg run screen:` does)."
+            )
         display = self._display or os.environ.get("DISPLAY", "")
         if not display:
             raise SourceError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -44,6 +45,36 @@ def test_a_region_is_grabbed_at_its_rate_with_rising_times(display):
     assert frames[-1].rgb.shape == (120, 160, 3)
     assert frames[-1].rgb.min() == 255
     assert not frames[-1].rgb.flags.writeable
+
+
+GRAB = """
+import {first}
+import cv2, av
+from rtseg.sources.screen import ScreenSource
+with ScreenSource("64x48+0+0", display={display!r}) as source:
+    print(next(iter(source.frames())).size_wh)
+"""
+
+
+def grabbed(first: str, display: str) -> subprocess.CompletedProcess[str]:
+    script = GRAB.format(first=first, display=display)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_opencv_before_pyav_is_refused_before_it_can_crash(display):
+    assert grabbed("av", display).stdout == "(64, 48)\n"
+    refused = grabbed("cv2", display)
+    assert refused.returncode == 1  # not a signal
+    assert "expected PyAV first" in refused.stderr.splitlines()[-1]
+
+
+def test_the_command_loads_them_in_order(display, tmp_path):
+    words = ["run", "screen:64x48+0+0", "-s", f"display={display}", "-m", "person", "--backend", "fake", "-o", "null"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rtseg", *words, "--max-frames", "3"],
+        capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_region_all_of_it_is_grabbed(display, monkeypatch):

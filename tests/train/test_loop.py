@@ -146,7 +146,7 @@ class Poisoned(torch.nn.Module):
         super().__init__()
         self.calls = calls
 
-    def forward(self, output, target, ignored=None):
+    def forward(self, output, *what_is_right):
         self.calls -= 1
         factor = 1.0 if self.calls > 0 else float("nan")
         return output[0].float().square().mean() * factor, {}
