@@ -11,7 +11,7 @@ from typing import Final
 HIDDEN: Final = "***"
 """What stands where something was hidden."""
 
-_USER: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*:/{1,2})(?P<user>[^\s'\"<>]+)@")
+_USER: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*:/{1,2})(?P<user>(?!/)[^\s'\"<>]+)@")
 """Everything between `scheme://` and the last @ of the word: a password may hold any sign, even / and @."""
 
 _SECRET_NAMES: Final = (
