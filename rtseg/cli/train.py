@@ -35,6 +35,9 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Budget in steps instead: repeatable to the bit.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="Threads that compute on a CPU; 0: torch's choice.")] = 0,
+    replicas: Annotated[
+        int, typer.Option(min=1, help="Parts of each batch computed at once on a CPU, each by its own --threads.")
+    ] = 1,
     loader_threads: Annotated[int, typer.Option(min=0, help="Threads that build batches; 0: by the cores.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
@@ -55,6 +58,7 @@ def command(
         steps=steps,
         device=device,
         threads=threads,
+        replicas=replicas,
         loader_threads=loader_threads,
         resume=resume,
         quiet=quiet,

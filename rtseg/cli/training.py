@@ -43,6 +43,7 @@ class TrainRequest:
     steps: int | None
     device: str
     threads: int
+    replicas: int
     loader_threads: int
     resume: bool
     quiet: bool
@@ -149,7 +150,13 @@ def _run(
 
     device = choose_device(request.device, threads=request.threads)
     trainer = Trainer(
-        recipe, materials, folder, device, listener, loader_threads=request.loader_threads or _loader_threads()
+        recipe,
+        materials,
+        folder,
+        device,
+        listener,
+        replicas=request.replicas,
+        loader_threads=request.loader_threads or _loader_threads(),
     )
     if request.resume and has_checkpoint(folder.path):
         trainer.resume()

@@ -54,6 +54,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def parts(self, count: int) -> list[Batch]:
+        """Return the batch in at most `count` parts of two samples or more, which batch norm needs; views."""
+        sides = [t.chunk(max(1, min(count, len(self) // 2))) for t in (self.pictures, self.targets, self.pseudo)]
+        if len(sides[0]) == 1 or min(map(len, sides[0])) < 2:
+            return [self]
+        lengths = [len(part) for part in sides[0]]
+        optional = [
+            [None] * len(lengths) if t is None else torch.split(t, lengths) for t in (self.ignored, self.soft, self.taught)
+        ]
+        return [Batch(p, t, i, u, s, h) for p, t, u, i, s, h in zip(*sides, *optional, strict=True)]
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device. Sync: the copy may still be under way; work on the same stream waits for it."""
         if device.type == "cpu":

@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Final
 
 import torch
@@ -32,6 +32,7 @@ from rtseg.train.overlays import draw_overlays
 from rtseg.train.progress import Listener, TrainingProgress, left_seconds
 from rtseg.train.pseudo_batch import pseudo_batch, pseudo_matte_batch
 from rtseg.train.recipe import Recipe
+from rtseg.train.replicas import Replicas
 from rtseg.train.run_folder import RunFolder
 from rtseg.train.samples import SampleSource
 from rtseg.train.validate import TorchModel, ValidationSet, score_sets
@@ -99,6 +100,7 @@ class Trainer:
         listener: Listener,
         *,
         loader_threads: int = 1,
+        replicas: int = 1,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         """Build network, average and optimiser.
@@ -110,10 +112,12 @@ class Trainer:
             device: where.
             listener: told how it goes.
             loader_threads: that build batches.
+            replicas: parts in which each batch is computed at once, see `rtseg.train.replicas`.
             checkpoint_seconds: between two checkpoints.
 
         Raises:
-            ConfigError: the network cannot be built, or the weights to start from are another's.
+            ConfigError: the network cannot be built, or the weights to start from are another's; replicas where there
+                can be none.
         """
         self._recipe, self._materials, self._folder = recipe, materials, folder
         self._device, self._listener = device, listener
@@ -124,6 +128,7 @@ class Trainer:
         fresh = self._start(network)
         self.network = device.placed(network).train()
         """In training."""
+        self._replicas = Replicas(self.network, replicas, on_cpu=not device.is_cuda)
         self._average = WeightAverage(self.network, recipe.average)
         self._optimiser = build_optimiser(self.network, recipe.optimiser, fresh)
         self._loss = materials.loss.to(device.torch)
@@ -166,7 +171,7 @@ class Trainer:
         with StopSignals() as stop:
             if self._starts_warm and self.counters.step == 0:
                 self._validate(stop)  # so that a run never ends with less than it began with
-            with loader:
+            with loader, self._replicas:
                 while stop.keep_going() and not self._finished() and (batch := loader.next()) is not None:
                     self._step(batch)
                     self._after_step(stop)
@@ -197,37 +202,41 @@ class Trainer:
         set_rate(self._optimiser, self._recipe.schedule.rate_at(self._progress()))
         fills = self._fills(batch)  # asked before the copy: an answer from a GPU would have to be waited for
         batch = batch.to(self._device.torch)
-        pictures = normalised(batch.pictures)
-        targets, ignored = self._filled(batch, pictures) if fills else (batch.targets, batch.ignored)
-        with self._device.autocast():
-            output = self.network(pictures)
-        loss, _ = self._loss(output, targets, ignored, batch.soft, batch.taught)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self._replicas.backward(self._filled(batch) if fills else batch, self._loss_of)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or math.inf)
         self._optimiser.step()
         self._average.update(counters.step)
         counters.step += 1
         counters.samples += len(batch)
-        self._losses.append(loss.detach())
-        self._unchecked.append((counters.step, loss.detach(), norm.detach()))
+        self._losses.append(loss)
+        self._unchecked.append((counters.step, loss, norm.detach()))
+
+    def _loss_of(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch, or of a part of one."""
+        with self._device.autocast():
+            output = network(normalised(batch.pictures))
+        loss: Tensor = self._loss(output, batch.targets, batch.ignored, batch.soft, batch.taught)[0]
+        return loss
 
     def _fills(self, batch: Batch) -> bool:
         """Return whether it is time for pseudo-labels, and the batch has something open."""
         start = self._recipe.pseudo.start
         return start < 1 and self._progress() >= start and bool(batch.pseudo.any())
 
-    def _filled(self, batch: Batch, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return targets and ignored, what labels leave open filled in by the averaged network."""
+    def _filled(self, batch: Batch) -> Batch:
+        """Return the batch with what its labels leave open filled in by the averaged network."""
         pseudo = self._recipe.pseudo
+        if self._membership is None and batch.ignored is None:
+            return batch
         with torch.no_grad(), self._device.autocast():
-            logits: Tensor = self._average.network(pictures)
+            logits: Tensor = self._average.network(normalised(batch.pictures))
+        logits = logits.float()
         if self._membership is not None:
-            filled = pseudo_batch(logits.float(), batch.targets, self._membership, batch.pseudo, pseudo.confidence)
-            return filled, batch.ignored
-        if batch.ignored is None:
-            return batch.targets, None
-        return pseudo_matte_batch(logits.float(), batch.targets, batch.ignored, batch.pseudo, pseudo.confidence)
+            filled = pseudo_batch(logits, batch.targets, self._membership, batch.pseudo, pseudo.confidence)
+            return replace(batch, targets=filled)
+        assert batch.ignored is not None
+        target, ignored = pseudo_matte_batch(logits, batch.targets, batch.ignored, batch.pseudo, pseudo.confidence)
+        return replace(batch, targets=target, ignored=ignored)
 
     def _check_numbers(self) -> None:
         """Raise TrainingError where a loss or a gradient is no number. Sync: waits for the device."""

@@ -16,10 +16,14 @@ def averaged(plane: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 def rim(truth: Tensor, width_px: int) -> Tensor:
     """Return how much the truth changes within `width_px` of each pixel, [N, H, W], 0..1: 1 along an edge."""
+    return _highest(truth, width_px) + _highest(-truth, width_px)
+
+
+def _highest(plane: Tensor, width_px: int) -> Tensor:
+    """Return the maximum over squares; rows and then columns, which is several times quicker than both at once."""
     window = 2 * width_px + 1
-    highest = F.max_pool2d(truth[:, None], window, stride=1, padding=width_px)
-    lowest = -F.max_pool2d(-truth[:, None], window, stride=1, padding=width_px)
-    return (highest - lowest)[:, 0]
+    rows = F.max_pool2d(plane[:, None], (1, window), stride=1, padding=(0, width_px))
+    return F.max_pool2d(rows, (window, 1), stride=1, padding=(width_px, 0))[:, 0]
 
 
 def focal(losses: Tensor, shares: Tensor, truth: Tensor, gamma: float) -> Tensor:

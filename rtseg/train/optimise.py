@@ -1,4 +1,4 @@
-"""AdamW and SGD with decay on the convolutions' weights only, and their state as plain named tensors."""
+"""AdamW, Muon and SGD with decay on the convolutions' weights only, and their state as plain named tensors."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.errors import ConfigError
+from rtseg.train.muon import Muon, suits_muon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
     """How the weights are moved."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, or stochastic gradient descent with Nesterov momentum."""
+    name: Literal["adamw", "muon", "sgd"] = "adamw"
+    """AdamW; Muon for the weights of full convolutions with AdamW for all else, see `rtseg.train.muon`; stochastic
+    gradient descent with Nesterov momentum."""
     momentum: float = 0.9
-    """Of the gradient's mean, for both."""
+    """Of the gradient's mean, for all of them."""
     second_momentum: float = 0.99
-    """Of the squared gradient's mean (AdamW)."""
+    """Of the squared gradient's mean (AdamW, also beside Muon)."""
     decay: float = 0.02
     """Weight decay, on weights of convolutions only; about 5e-4 suits SGD."""
     clip_norm: float = 5.0
@@ -50,14 +52,18 @@ def build_optimiser(
         settings: how.
         heads: names of parameters that take `head_rate`.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         decay = settings.decay if parameter.ndim > 1 else 0.0
         factor = settings.head_rate if name in heads else 1.0
-        groups.setdefault((decay, factor), []).append(parameter)
+        spectral = settings.name == "muon" and suits_muon(parameter)
+        groups.setdefault((decay, factor, spectral), []).append(parameter)
     written: list[dict[str, Any]] = [
-        {"params": members, "weight_decay": decay, "rate_factor": factor} for (decay, factor), members in groups.items()
+        {"params": members, "weight_decay": decay, "rate_factor": factor, "spectral": spectral}
+        for (decay, factor, spectral), members in groups.items()
     ]
+    if settings.name == "muon":
+        return Muon(written, lr=1e-3, momentum=settings.momentum, second_momentum=settings.second_momentum)
     if settings.name == "sgd":
         return torch.optim.SGD(written, lr=1e-3, momentum=settings.momentum, nesterov=settings.momentum > 0)
     return torch.optim.AdamW(written, lr=1e-3, betas=(settings.momentum, settings.second_momentum))

@@ -50,7 +50,7 @@ def test_fresh_heads_learn_faster():
     assert [rates[id(p)] for p in network.parameters()] == [0.01] * 4 + [0.05] * 2
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "muon", "sgd"])
 def test_a_restored_optimiser_goes_on_with_the_same_bits(name):
     network = small()
     optimiser = build_optimiser(network, OptimiserSettings(name=name))
