@@ -14,7 +14,7 @@ pytest.importorskip("safetensors", reason="training needs the extra `train`")
 
 from rtseg.builder.export import load_weights  # noqa: E402
 from rtseg.errors import ConfigError, TrainingError  # noqa: E402
-from rtseg.train.device import choose_device, normalised  # noqa: E402
+from rtseg.train.device import choose_device  # noqa: E402
 from rtseg.train.interrupt import StopSignals  # noqa: E402
 from rtseg.train.loader import stacked  # noqa: E402
 from rtseg.train.progress import Silent  # noqa: E402
@@ -94,6 +94,24 @@ def test_a_run_that_was_stopped_ends_equal_to_one_that_was_not(whole, tmp_path):
     assert same(weights_of(whole[0]), weights_of(resumed))
     steps = [row["step"] for row in resumed._folder.rows()]
     assert steps == sorted(steps)
+
+
+def test_in_parts_too_a_stopped_run_ends_equal(tmp_path):
+    settings = {
+        "replicas": 2,
+        "network": {"name": "DdrNet", "planes": 8, "pool_channels": 16, "head_channels": 16},
+        "optimiser": {"name": "muon"},
+        "schedule": {"steps": 4, "rate": 0.01, "phases": [{"size_wh": [64, 64], "batch": 4}]},
+    }
+    whole = tiny_trainer(tmp_path / "whole", **settings)
+    whole.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rtseg.train.loader.ThreadPoolExecutor", Immediate)
+        stopped = tiny_trainer(tmp_path / "parts", source=Ringing(9, signal.SIGINT), **settings).run()
+    assert 0 < stopped.counters.step < 4
+    resumed = tiny_trainer(tmp_path / "parts", resume=True, **settings)
+    assert resumed.run().counters.step == 4
+    assert same(weights_of(whole), weights_of(resumed))
 
 
 def test_both_signals_are_noted_and_a_second_ctrl_c_ends_at_once():
@@ -222,7 +240,7 @@ def test_what_labels_leave_open_is_filled_in_when_it_is_time(tmp_path):
     assert not trainer._fills(batch)
     trainer.counters.step = 4
     assert trainer._fills(batch)
-    filled, _ = trainer._filled(batch, normalised(batch.pictures))
+    filled = trainer._filled(batch).targets
     assert (batch.targets == 255).all()
     assert (filled != 255).float().mean() > 0.5
     assert not trainer._fills(stacked([Squares().draw(0, (64, 64))]))

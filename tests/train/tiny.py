@@ -80,6 +80,7 @@ def tiny_trainer(
     validation=(),
     device=None,
     every_step=False,
+    replicas=1,
     **changes,
 ):
     """A trainer of squares in a folder, resumed where asked for; `every_step` writes a checkpoint after each."""
@@ -96,8 +97,9 @@ def tiny_trainer(
         validation=validation,
     )
     device = device or choose_device("cpu", threads=1)
+    seconds = 0.0 if every_step else 1e9
     trainer = Trainer(
-        recipe, materials, run, device, listener or Silent(), checkpoint_seconds=0.0 if every_step else 1e9
+        recipe, materials, run, device, listener or Silent(), replicas=replicas, checkpoint_seconds=seconds
     )
     if resume:
         trainer.resume()
