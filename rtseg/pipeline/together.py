@@ -36,6 +36,8 @@ class Together:
         self._pipelines = tuple(pipelines)
         self.outcomes = [Outcome(pipeline.stats) for pipeline in pipelines]
         """One a pipeline, in their order."""
+        self._ended = [threading.Event() for _ in self._pipelines]
+        self._is_started = False
         self._threads = [
             threading.Thread(target=self._run, args=(index,), name=f"rtseg-run-{index}", daemon=True)
             for index in range(len(self._pipelines))
@@ -44,10 +46,11 @@ class Together:
     @property
     def is_running(self) -> bool:
         """True while one of them runs."""
-        return any(thread.is_alive() for thread in self._threads)
+        return self._is_started and not all(ended.is_set() for ended in self._ended)
 
     def start(self) -> None:
         """Start every pipeline."""
+        self._is_started = True
         for thread in self._threads:
             thread.start()
 
@@ -58,9 +61,9 @@ class Together:
 
     def wait(self) -> None:
         """Wait until every pipeline has ended; Ctrl-C gets through."""
-        while self.is_running:
-            for thread in self._threads:
-                thread.join(POLL_SECONDS / len(self._threads))
+        for ended in self._ended:
+            while self._is_started and not ended.wait(POLL_SECONDS):
+                pass
 
     def __enter__(self) -> Together:
         self.start()
@@ -73,14 +76,17 @@ class Together:
             for outcome in self.outcomes:
                 outcome.stats.facts.setdefault("interrupted", issubclass(kind, KeyboardInterrupt))
         deadline = time.monotonic() + JOIN_SECONDS + 0.5
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread, ended in zip(self._threads, self._ended, strict=True):  # see Worker.join why by events
+            if ended.wait(max(0.0, deadline - time.monotonic())):
+                thread.join(JOIN_SECONDS)
 
     def _run(self, index: int) -> None:
         try:
             self._pipelines[index].run()
         except BaseException as error:  # noqa: BLE001  nothing may escape a thread unseen; `run_together` raises it
             self.outcomes[index].error = error
+        finally:
+            self._ended[index].set()
 
 
 def run_mosaic(pipelines: Sequence[Pipeline], mosaic: Mosaic) -> list[Stats]:

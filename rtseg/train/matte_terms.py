@@ -20,10 +20,16 @@ def rim(truth: Tensor, width_px: int) -> Tensor:
 
 
 def _highest(plane: Tensor, width_px: int) -> Tensor:
-    """Return the maximum over squares; rows and then columns, which is several times quicker than both at once."""
-    window = 2 * width_px + 1
-    rows = F.max_pool2d(plane[:, None], (1, window), stride=1, padding=(0, width_px))
-    return F.max_pool2d(rows, (window, 1), stride=1, padding=(width_px, 0))[:, 0]
+    """Return the maximum over squares, by maxima of shifted planes: many times quicker than a pooling layer on a CPU."""
+    found = F.pad(plane[:, None], (width_px,) * 4, mode="replicate")[:, 0]
+    for dim in (1, 2):
+        reach = 1
+        while reach < 2 * width_px + 1:
+            step = min(reach, 2 * width_px + 1 - reach)
+            length = found.shape[dim] - step
+            found = torch.maximum(found.narrow(dim, 0, length), found.narrow(dim, step, length))
+            reach += step
+    return found
 
 
 def focal(losses: Tensor, shares: Tensor, truth: Tensor, gamma: float) -> Tensor:
