@@ -10,8 +10,17 @@ import typer
 
 _NEEDS_ARGUMENTS: Final = frozenset({"run", "eval", "train", "build"})
 """Verbs that show their help when nothing follows them."""
-VERBS: Final = ("run", "serve", "eval", "train", "build", "models", "doctor", "bench")
-"""In the order of the help. `rtseg.cli.VERB` is the file of each."""
+VERBS: Final = {
+    "run": "Segment video and composite it: files, cameras, streams, screens.",
+    "serve": "Serve a page with live effects, uploads and streams.",
+    "eval": "Score a model on labelled pictures, or its calm on a video.",
+    "train": "Train from a recipe, or fine-tune a bundle on your pictures.",
+    "build": "Build an int8, fp16 or TensorRT file; kept if it agrees.",
+    "models": "List models, show a card, list built engines.",
+    "doctor": "Say what is installed here, and what works and why not.",
+    "bench": "Measure speed and latency against the bare engine.",
+}
+"""What each does, in the order of the help; a line each on 80 columns. `rtseg.cli.VERB` is the file of each."""
 
 
 def _version(wanted: bool) -> None:
@@ -49,8 +58,8 @@ def app_for(words: Sequence[str]) -> typer.Typer:
         command = import_module(f"rtseg.cli.{words[0]}").command
         app.command(words[0], no_args_is_help=words[0] in _NEEDS_ARGUMENTS)(command)
         return app
-    for verb in VERBS:
-        app.command(verb, help=import_module(f"rtseg.cli.{verb}").command.__doc__)(_only_listed)
+    for verb, summary in VERBS.items():
+        app.command(verb, short_help=summary)(_only_listed)
     return app
 
 
