@@ -60,9 +60,8 @@ class Batch:
         if len(sides[0]) == 1 or min(map(len, sides[0])) < 2:
             return [self]
         lengths = [len(part) for part in sides[0]]
-        optional = [
-            [None] * len(lengths) if t is None else torch.split(t, lengths) for t in (self.ignored, self.soft, self.taught)
-        ]
+        others = (self.ignored, self.soft, self.taught)
+        optional = [[None] * len(lengths) if each is None else torch.split(each, lengths) for each in others]
         return [Batch(p, t, i, u, s, h) for p, t, u, i, s, h in zip(*sides, *optional, strict=True)]
 
     def to(self, device: torch.device) -> Batch:

@@ -20,7 +20,7 @@ def rim(truth: Tensor, width_px: int) -> Tensor:
 
 
 def _highest(plane: Tensor, width_px: int) -> Tensor:
-    """Return the maximum over squares, by maxima of shifted planes: many times quicker than a pooling layer on a CPU."""
+    """Return the maximum over squares, by maxima of shifted planes: much quicker than a pooling layer on a CPU."""
     found = F.pad(plane[:, None], (width_px,) * 4, mode="replicate")[:, 0]
     for dim in (1, 2):
         reach = 1
