@@ -14,11 +14,12 @@ from aiortc.mediastreams import MediaStreamError
 
 from rtseg.errors import ConfigError
 from rtseg.serve import rtc
+from rtseg.serve.changeable import Changeable
 from rtseg.serve.live_sink import LiveSink
 from rtseg.serve.mailbox import Mailbox
 from rtseg.serve.push import PushSource
 from rtseg.serve.runner import Runner
-from rtseg.serve.settings import Settings, changed
+from rtseg.serve.settings import Settings
 
 if TYPE_CHECKING:
     from rtseg.serve.room import Room
@@ -27,19 +28,16 @@ STATS_SECONDS: Final = 0.5
 """How often the page is told what was measured."""
 
 
-class CameraSession:
+class CameraSession(Changeable):
     """One browser's camera. Threading: the event loop's thread."""
 
     def __init__(self, room: Room, settings: Settings, *, strip: bool, on_end: Callable[[CameraSession], None]) -> None:
         """Take the room with models and backgrounds, the first settings, and what is called when it has ended."""
+        super().__init__(room, settings)
         self.name = secrets.token_urlsafe(9)
-        self.settings = settings
-        self._room = room
         self._on_end = on_end
         self._source = PushSource("camera", keeps_strip=strip)
         self._strip = strip
-        self._changing = asyncio.Lock()
-        self._runner: Runner | None = None
         self._connection = rtc.new_connection()
         self._codec = ""
         self._box = Mailbox(want_keyframe=self._want_keyframe)
@@ -60,7 +58,8 @@ class CameraSession:
             raise
 
     async def _open(self, sdp: str) -> str:
-        segmenter, effects = await self._room.drawing(self.settings)
+        settings = self.settings
+        segmenter, effects = await self._room.drawing(settings)
         rtc.add_coded_track(self._connection, self._box, want_keyframe=self._want_keyframe, takes_video=True)
         self._connection.on("track", self._take_track)
         self._connection.on("datachannel", self._take_channel)
@@ -70,7 +69,7 @@ class CameraSession:
         self._codec = rtc.codec_of(self._connection)
         loop = asyncio.get_running_loop()
         strip_of = self._source.strip if self._strip else None
-        self._runner = Runner(
+        runner = Runner(
             self._source,
             segmenter,
             effects,
@@ -78,25 +77,12 @@ class CameraSession:
             name="camera",
             on_end=lambda: self._room.call_soon(self._end),
         )
-        self._runner.sink.add(self._codec, self._box)
+        runner.sink.add(self._codec, self._box)
+        await self._take(runner, settings)
         answer = await rtc.answer(self._connection)
         self._lifeline = rtc.Lifeline(self._connection, self._end)
-        self._runner.start()
+        runner.start()
         return str(answer.sdp)
-
-    async def change(self, patch: object) -> Settings:
-        """Draw something else from the next frame on, and return all settings.
-
-        Raises:
-            RtsegError: the settings cannot be right, or the model cannot be loaded; nothing has changed then.
-        """
-        async with self._changing:  # loading a model takes a while: the next change builds on this one
-            settings = changed(self.settings, patch)
-            segmenter, effects = await self._room.drawing(settings)
-            self.settings = settings
-            if self._runner is not None:
-                self._runner.switch(segmenter, effects)
-        return settings
 
     def to_json(self) -> dict[str, Any]:
         """Return what was measured."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rtseg.errors import RtsegError
 from rtseg.redaction import redact, safe_name
 from rtseg.serve import rtc
+from rtseg.serve.changeable import Changeable
 from rtseg.serve.live_sink import LiveSink
 from rtseg.serve.looped import LoopedSource
 from rtseg.serve.mailbox import Mailbox
 from rtseg.serve.runner import Runner
-from rtseg.serve.settings import Settings, changed
 from rtseg.serve.tally import Tally
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
@@ -33,21 +33,18 @@ RETRY_SECONDS: Final = 3.0
 _NAMED: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,40})=(?P<spec>.+)", re.DOTALL)
 
 
-class Stream:
+class Stream(Changeable):
     """One source and who watches it. Threading: the event loop's thread."""
 
     def __init__(self, room: Room, name: str, make_source: Callable[[], Source], detail: str) -> None:
         """Take the room, the name in addresses, what opens the source, and what is shown of it."""
+        super().__init__(room, room.first_settings)
         self.name = name
-        self.settings = room.first_settings
         self.tally = Tally()
-        self._room = room
         self._make_source = make_source
         self._detail = detail
         self._sink = LiveSink(room.loop)
         self._boxes: dict[Mailbox, str] = {}
-        self._changing = asyncio.Lock()
-        self._runner: Runner | None = None
         self._error = ""
         self._working: asyncio.Task[None] | None = None
         self._lingering: asyncio.TimerHandle | None = None
@@ -89,17 +86,18 @@ class Stream:
         while self._boxes and not self._room.ending.is_set():
             ended = asyncio.Event()
             try:
-                segmenter, effects = await self._room.drawing(self.settings)
+                settings = self.settings
+                segmenter, effects = await self._room.drawing(settings)
                 source = await self._room.off_loop(self._make_source)
                 said = partial(self._room.call_soon, ended.set)
                 runner = Runner(source, segmenter, effects, self._take_sink, name="stream", on_end=said)
+                if not self._boxes:
+                    return
+                await self._take(runner, settings)
             except RtsegError as error:
                 self._error = redact(str(error))
                 await self._pause()
                 continue
-            if not self._boxes:
-                return
-            self._runner = runner
             runner.start()
             await ended.wait()
             await self._room.off_loop(runner.join)
@@ -121,20 +119,6 @@ class Stream:
         self._lingering = None
         if not self._boxes and self._runner is not None:
             self._runner.stop()
-
-    async def change(self, patch: object) -> Settings:
-        """Draw something else from the next frame on, for everybody, and return all settings.
-
-        Raises:
-            RtsegError: the settings cannot be right, or the model cannot be loaded; nothing has changed then.
-        """
-        async with self._changing:  # loading a model takes a while: the next change builds on this one
-            settings = changed(self.settings, patch)
-            segmenter, effects = await self._room.drawing(settings)
-            self.settings = settings
-            if self._runner is not None:
-                self._runner.switch(segmenter, effects)
-        return settings
 
     async def close(self) -> None:
         """End everything and wait for it; idempotent."""

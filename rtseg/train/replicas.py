@@ -2,7 +2,9 @@
 
 Two single threads train quicker than two threads on each convolution: small convolutions share out badly, and a thread
 that builds batches beside them makes both wait. The replicas share the weights; each part has its own gradients, which
-are added up, and its own batch-norm statistics, of which the running ones are averaged after the step.
+are added up by its share of the samples, and its own batch-norm statistics, of which the running ones are averaged
+after the step. So whatever a loss takes over all pixels of a batch (Dice, hard examples, means over what is known) it
+takes over those of a part.
 
 Source of statistics of a part: Hoffer et al., "Train longer, generalize better", 2017, arXiv 1705.08741 (ghost batch
 norm).
@@ -47,10 +49,10 @@ class Replicas:
             reason = "a network with dropout" if drops else "a GPU"
             raise ConfigError(f"replicas: got {count} for {reason}; expected 1. Drop the option.")
         self._networks = [network, *(_sharing(network) for _ in range(count - 1))]
-        self._pool = ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="replica")
         self._statistics = [_floating_buffers(each) for each in self._networks]
 
     def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(max(1, len(self._networks) - 1), thread_name_prefix="replica")
         return self
 
     def __exit__(
@@ -59,7 +61,7 @@ class Replicas:
         self._pool.shutdown(wait=True)
 
     def backward(self, batch: Batch, loss_of: PartLoss) -> Tensor:
-        """Leave the gradients of the batch's mean loss in the network, and return that loss, detached.
+        """Leave the gradients of the mean loss of the parts in the network, and return that loss, detached.
 
         Args:
             batch: on the network's device.
